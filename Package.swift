@@ -1,0 +1,65 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The layer table: who may import whom. Anything else is an error, because `make` builds with
+// `--explicit-target-dependency-import-check error`.
+let layers: [(name: String, imports: [String])] = [
+    ("YuyanFormats", []),
+    ("YuyanTensor", ["CYuyanKernels", "YuyanFormats"]),
+    ("YuyanText", ["YuyanFormats"]),
+    ("YuyanNN", ["YuyanTensor", "YuyanFormats"]),
+    ("YuyanModels", ["YuyanNN", "YuyanTensor", "YuyanFormats"]),
+    ("YuyanEngine", ["YuyanModels", "YuyanNN", "YuyanTensor"]),
+]
+
+let commandImports = layers.map(\.name)
+let argumentParser: Target.Dependency =
+    .product(name: "ArgumentParser", package: "swift-argument-parser")
+let settings: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+let goldens: [Resource] = []
+
+func dependencies(_ names: [String]) -> [Target.Dependency] { names.map { .target(name: $0) } }
+
+let package = Package(
+    name: "yuyan",
+    products: [
+        .executable(name: "yuyan", targets: ["yuyan"]),
+        .library(name: "Yuyan", targets: layers.map(\.name)),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+    ],
+    targets: [
+        .target(name: "CYuyanKernels", cSettings: [.treatAllWarnings(as: .error)]),
+        .executableTarget(
+            name: "yuyan",
+            dependencies: dependencies(commandImports) + [argumentParser],
+            swiftSettings: settings),
+        .target(
+            name: "TestSupport",
+            dependencies: dependencies(["YuyanFormats"]),
+            path: "Tests/TestSupport",
+            swiftSettings: settings),
+        .testTarget(
+            name: "YuyanCommandTests",
+            dependencies: dependencies(commandImports + ["yuyan", "TestSupport"])
+                + [argumentParser],
+            swiftSettings: settings),
+    ]
+        + layers.map {
+            .target(
+                name: $0.name, dependencies: dependencies($0.imports), swiftSettings: settings)
+        }
+        + layers.map {
+            .testTarget(
+                name: $0.name + "Tests",
+                dependencies: dependencies([$0.name] + $0.imports + ["TestSupport"]),
+                swiftSettings: settings)
+        },
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .c11
+)

@@ -1,0 +1,1 @@
+int yk_placeholder(void);

@@ -1,0 +1,11 @@
+import ArgumentParser
+
+/// The command line: one subcommand a file, listed here.
+@main
+struct Yuyan: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "yuyan",
+        abstract: "Read, run and measure large language models.",
+        version: "0.1.0",
+        subcommands: [])
+}

@@ -1,0 +1,11 @@
+import YuyanFormats
+
+/// Where the small reference files made by `Tools/goldens` live.
+package enum Goldens {
+    /// Absolute path of a file or folder under `Tests/Goldens`.
+    package static func path(_ name: String, source: String = #filePath) -> String {
+        var folder = source.split(separator: "/", omittingEmptySubsequences: false)
+        folder.removeLast(2)
+        return folder.joined(separator: "/") + "/Goldens/" + name
+    }
+}
