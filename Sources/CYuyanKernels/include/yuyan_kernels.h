@@ -1,1 +1,154 @@
-int yk_placeholder(void);
+#ifndef YUYAN_KERNELS_H
+#define YUYAN_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Leaf loops of Yuyan. No allocation, no threads, no errors: Swift checks the arguments first.
+//
+// Weights are stored in panels of YK_PANEL rows (output features), interleaved so that one vector
+// holds the same column of every row. The order in which an output element is reduced is part of
+// each function's definition (docs/numerics.md); every variant of a function gives the same bits.
+
+enum { YK_PANEL = 16, YK_BLOCK = 32, YK_STEPS = 16, YK_KEY_TILE = 32 };
+
+typedef enum yk_isa {
+  YK_ISA_SCALAR = 0,
+  YK_ISA_NEON = 1,
+  YK_ISA_AVX2 = 2,
+  YK_ISA_AVX512 = 3,
+  YK_ISA_AVX512_VNNI = 4
+} yk_isa;
+
+typedef enum yk_format {
+  YK_F32, YK_F16, YK_BF16,
+  YK_Q4_0, YK_Q4_1, YK_Q5_0, YK_Q5_1, YK_Q8_0, YK_Q4_K, YK_Q5_K, YK_Q6_K
+} yk_format;
+
+/// Where the parts of one packed panel lie, in bytes from its start. Unused parts are zero-sized.
+typedef struct yk_panel_layout {
+  size_t high;        ///< high bits of the codes
+  size_t scale;       ///< float16 scales, one row of YK_PANEL per block or super-block
+  size_t minimum;     ///< float16 minima, likewise
+  size_t sub_scale;   ///< 8-bit scales of sub-blocks (K formats)
+  size_t sub_minimum; ///< 8-bit minima of sub-blocks (K formats)
+  size_t bytes;       ///< of the whole panel, a multiple of 64
+} yk_panel_layout;
+
+yk_panel_layout yk_panel_layout_of(yk_format format, size_t columns);
+
+/// Packs up to YK_PANEL rows of a checkpoint's block format; missing rows become zeros.
+void yk_pack_panel(yk_format format, const uint8_t *rows, size_t row_bytes, size_t row_count,
+                   size_t columns, uint8_t *panel);
+
+/// Widens one row of a packed panel to float32, exactly as the format's reference dequantiser does.
+void yk_unpack_row(yk_format format, const uint8_t *panel, size_t lane, size_t columns, float *out);
+
+/// Activations rounded to 16 bits per block of YK_BLOCK columns, for a tile of tokens.
+///
+/// `codes` is [columns / 32][16 steps][stride] pairs of int16 in the block's step order;
+/// `scale` = max|x| / 32767, `sum` = scale * (float)(sum of codes), `code_sum` the integer sum: each
+/// [columns / 32][stride].
+typedef struct yk_tile16 {
+  int32_t *codes;
+  float *scale;
+  float *sum;
+  int32_t *code_sum;
+} yk_tile16;
+
+/// One expanded panel: int16 codes [blocks][16][16 rows][2], scales [blocks or 2 * blocks][16],
+/// minima [blocks][16] (or unused).
+typedef struct yk_expanded16 {
+  int16_t *codes;
+  float *scale;
+  float *minimum;
+} yk_expanded16;
+
+typedef enum yk_kv_type { YK_KV_F32, YK_KV_F16, YK_KV_Q8 } yk_kv_type;
+
+/// Attention of consecutive queries of one sequence over the paged keys and values of one KV head.
+///
+/// A block holds YK_KEY_TILE tokens of every KV head. For a head: keys transposed [D][32], values
+/// [32][D]; for q8 these are int8 and each token has a float scale: keys' [32], then values' [32].
+typedef struct yk_attention_job {
+  const float *queries;      ///< query (t, h) at queries + t * query_stride + h * D
+  float *out;                ///< likewise, with out_stride
+  size_t query_stride, out_stride;
+  size_t query_count;        ///< T: consecutive positions from first_position
+  size_t group;              ///< query heads per KV head
+  size_t head_dimension;     ///< D
+  size_t first_position;     ///< of the first query
+  size_t window;             ///< keys seen per query, itself included; 0 = all
+  const uint8_t *const *blocks; ///< start of this layer's part of each block of the sequence
+  size_t key_offset, value_offset;  ///< bytes from there to this head's keys and values
+  size_t key_scale_offset, value_scale_offset; ///< q8 only
+  yk_kv_type type;
+  float scale;               ///< of the scores
+  const float *slopes;       ///< ALiBi slope per query head of the group, or NULL
+  float *scratch;            ///< yk_attention_scratch(...) floats
+} yk_attention_job;
+
+size_t yk_attention_scratch(size_t query_count, size_t group, size_t head_dimension);
+
+typedef struct yk_kernels {
+  yk_isa isa;
+  const char *name;
+  size_t tile_float;  ///< tokens per tile of matmul_float
+  size_t tile_int16;  ///< tokens per tile of matmul_int16
+
+  /// out [columns][stride]: token i of the tile in column i. count <= stride.
+  void (*tile_float_pack)(const float *x, size_t row_stride, size_t count, size_t columns,
+                          size_t stride, float *out);
+  void (*tile_int16_pack)(const float *x, size_t row_stride, size_t count, size_t columns,
+                          size_t stride, yk_tile16 out);
+  void (*expand_float)(yk_format format, const uint8_t *panel, size_t columns, float *out);
+  void (*expand_int16)(yk_format format, const uint8_t *panel, size_t columns, yk_expanded16 out);
+  /// y[i * y_stride + r], r < 16 * panels: float32 panels [columns][16] times a tile.
+  void (*matmul_float)(const float *weights, size_t panels, size_t columns, const float *tile,
+                       size_t stride, size_t count, float *y, size_t y_stride);
+  void (*matmul_int16)(yk_format format, yk_expanded16 weights, size_t columns, yk_tile16 tile,
+                       size_t stride, size_t count, float *y, size_t y_stride);
+  /// One token: y[16 * panels] from packed panels that lie `layout.bytes` apart.
+  void (*matvec_float)(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                       const float *x, float *y);
+  void (*matvec_int16)(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                       yk_tile16 x, float *y);
+
+  void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t n, float *y);
+  void (*layer_norm)(const float *x, const float *weight, const float *bias, float epsilon,
+                     size_t n, float *y);
+  void (*add)(const float *a, const float *b, size_t n, float *y);
+  /// y = silu(gate) * up
+  void (*swiglu)(const float *gate, const float *up, size_t n, float *y);
+  /// Rotates pairs (i, i + n/2) (half) of one head by cosines and sines [n / 2], in place.
+  void (*rope_half)(float *x, const float *cosine, const float *sine, size_t n);
+  /// Rotates pairs (2i, 2i + 1), in place.
+  void (*rope_interleaved)(float *x, const float *cosine, const float *sine, size_t n);
+  void (*exponential)(const float *x, size_t n, float *y);
+  float (*maximum)(const float *x, size_t n);
+  /// Lowest index of the largest value; NaN never wins unless all are NaN.
+  size_t (*argmax)(const float *x, size_t n);
+  /// Sum of exp(x - shift), 16 interleaved chains and a fixed tree.
+  float (*sum_exp)(const float *x, float shift, size_t n);
+  void (*softmax)(const float *x, size_t n, float *y);
+  void (*attention)(const yk_attention_job *job);
+
+  /// Writes one token's key and value of one head into its block; slot is its place, 0..31.
+  void (*store_kv)(yk_kv_type type, const float *key, const float *value, size_t head_dimension,
+                   size_t slot, uint8_t *keys, uint8_t *values, float *key_scales,
+                   float *value_scales);
+  /// Work for measuring the machine: fused multiply-adds (returns how many FLOPs were done).
+  double (*burn_fma)(size_t iterations, float *sink);
+  float (*read_sum)(const float *x, size_t n);
+} yk_kernels;
+
+/// The kernels for one instruction set, or NULL if this CPU (or build) lacks it.
+const yk_kernels *yk_kernels_for(yk_isa isa);
+/// The best instruction set of this CPU.
+yk_isa yk_best_isa(void);
+
+float yk_half_to_float(uint16_t h);
+uint16_t yk_float_to_half(float f);
+float yk_bfloat_to_float(uint16_t h);
+
+#endif

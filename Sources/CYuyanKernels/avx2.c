@@ -1,0 +1,35 @@
+// AVX2 + FMA + F16C: two registers for 16 lanes.
+
+#include "internal.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#pragma STDC FP_CONTRACT OFF
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#include "vectors.h"
+
+typedef int32_t vi8 __attribute__((ext_vector_type(8)));
+typedef int16_t vs16 __attribute__((ext_vector_type(16)));
+
+static inline __attribute__((always_inline)) vi dot_pairs(vi acc, vs w, vi x) {
+  vs pairs = ((vs)(x));
+  __m256i low = _mm256_madd_epi16(((__m256i)(w.lo)), ((__m256i)(pairs.lo)));
+  __m256i high = _mm256_madd_epi16(((__m256i)(w.hi)), ((__m256i)(pairs.hi)));
+  vi products;
+  products.lo = ((vi8)(low));
+  products.hi = ((vi8)(high));
+  return acc + products;
+}
+
+#define YK_NAME yk_avx2_kernels
+#define YK_ISA YK_ISA_AVX2
+#define YK_LABEL "AVX2+FMA"
+#define YK_TILE_FLOAT 6
+#define YK_FLOAT_PANELS 1
+#define YK_TILE_INT16 4
+#define YK_QUERIES 2
+#define YK_PREFETCH 4096
+#include "vector_kernels.h"
+
+#pragma clang attribute pop
+#endif

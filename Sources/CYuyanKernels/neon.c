@@ -1,0 +1,38 @@
+// NEON: four registers for 16 lanes.
+
+#include "internal.h"
+
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#pragma STDC FP_CONTRACT OFF
+#include "vectors.h"
+
+typedef int32_t vi4 __attribute__((ext_vector_type(4)));
+
+static inline __attribute__((always_inline)) vi4 dot_quarter(int16x8_t w, int16x8_t x) {
+  int32x4_t low = vmull_s16(vget_low_s16(w), vget_low_s16(x));
+  int32x4_t high = vmull_high_s16(w, x);
+  return ((vi4)(vpaddq_s32(low, high)));
+}
+
+static inline __attribute__((always_inline)) vi dot_pairs(vi acc, vs w, vi x) {
+  vs pairs = ((vs)(x));
+  vi products;
+  products.lo.lo = dot_quarter(((int16x8_t)(w.lo.lo)), ((int16x8_t)(pairs.lo.lo)));
+  products.lo.hi = dot_quarter(((int16x8_t)(w.lo.hi)), ((int16x8_t)(pairs.lo.hi)));
+  products.hi.lo = dot_quarter(((int16x8_t)(w.hi.lo)), ((int16x8_t)(pairs.hi.lo)));
+  products.hi.hi = dot_quarter(((int16x8_t)(w.hi.hi)), ((int16x8_t)(pairs.hi.hi)));
+  return acc + products;
+}
+
+#define YK_NAME yk_neon_kernels
+#define YK_ISA YK_ISA_NEON
+#define YK_LABEL "NEON"
+#define YK_TILE_FLOAT 6
+#define YK_FLOAT_PANELS 1
+#define YK_TILE_INT16 4
+#define YK_QUERIES 2
+#define YK_PREFETCH 4096
+#include "vector_kernels.h"
+
+#endif

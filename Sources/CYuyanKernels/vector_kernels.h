@@ -1,0 +1,818 @@
+// The kernels, written once over vectors of 16 lanes; each instruction set's file defines
+//   YK_NAME, YK_ISA, YK_LABEL      its table and names
+//   YK_TILE_FLOAT, YK_FLOAT_PANELS tokens and panels in registers in matmul_float
+//   YK_TILE_INT16                  tokens in registers in matmul_int16
+//   YK_QUERIES                     queries in registers in attention
+//   dot_pairs(acc, w, x)           acc[i] += w[2i] * x[2i] + w[2i+1] * x[2i+1]
+// and includes this file with its target attribute pushed. The compiler splits the 16 lanes into
+// what the machine has; order and rounding per lane are the same everywhere.
+
+#define UNROLL _Pragma("clang loop unroll(full)")
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vf loadf(const float *p) { vf v; memcpy(&v, p, sizeof v); return v; }
+INLINE void storef(float *p, vf v) { memcpy(p, &v, sizeof v); }
+INLINE vi loadi(const void *p) { vi v; memcpy(&v, p, sizeof v); return v; }
+INLINE vu loadu(const void *p) { vu v; memcpy(&v, p, sizeof v); return v; }
+INLINE vf splat(float x) { return (vf)(x); }
+INLINE vf fma16(vf a, vf b, vf c) { return __builtin_elementwise_fma(a, b, c); }
+INLINE vf select16(vi mask, vf a, vf b) {
+  return as_vf((mask & as_vi(a)) | (~mask & as_vi(b)));
+}
+INLINE vf maximum16(vf a, vf b) { return select16(a > b, a, b); }
+
+INLINE vf load_half(const void *p) {
+  vh v;
+  memcpy(&v, p, sizeof v);
+  return __builtin_convertvector(v, vf);
+}
+INLINE vf load_bfloat(const void *p) {
+  vus v;
+  memcpy(&v, p, sizeof v);
+  return as_vf(__builtin_convertvector(v, vu) << 16);
+}
+INLINE vf load_element(yk_format format, const void *panel, size_t k) {
+  const uint8_t *p = panel;
+  if (format == YK_F32) return loadf((const float *)(const void *)(p + 64 * k));
+  return format == YK_F16 ? load_half(p + 32 * k) : load_bfloat(p + 32 * k);
+}
+INLINE vf load_unsigned_bytes(const uint8_t *p) {
+  vub v;
+  memcpy(&v, p, sizeof v);
+  return __builtin_convertvector(__builtin_convertvector(v, vi), vf);
+}
+INLINE vf load_signed_bytes(const uint8_t *p) {
+  vb v;
+  memcpy(&v, p, sizeof v);
+  return __builtin_convertvector(__builtin_convertvector(v, vi), vf);
+}
+
+INLINE float tree16(vf v) {
+  vf8 a = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+          __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  vf4 b = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
+  return (b[0] + b[2]) + (b[1] + b[3]);
+}
+INLINE float largest16(vf v) {
+  float m = v[0];
+  for (int i = 1; i < 16; i++) m = v[i] > m ? v[i] : m;
+  return m;
+}
+
+INLINE vf exp16(vf x) {
+  vf c = select16(x < splat(YK_EXP_HIGH), x, splat(YK_EXP_HIGH));
+  c = maximum16(c, splat(YK_EXP_LOW));
+  vf t = fma16(c, splat(YK_LOG2E), splat(12582912.0f));
+  vf n = t - splat(12582912.0f);
+  vf r = fma16(n, splat(-YK_LN2_HI), c);
+  r = fma16(n, splat(-YK_LN2_LO), r);
+  vf p = fma16(splat(YK_EXP_C5), r, splat(YK_EXP_C4));
+  p = fma16(p, r, splat(YK_EXP_C3));
+  p = fma16(p, r, splat(YK_EXP_C2));
+  p = fma16(p, r, splat(YK_EXP_C1));
+  p = fma16(p, r, splat(YK_EXP_C0));
+  p = fma16(p, r * r, r) + splat(1.0f);
+  // The low bits of t hold n as an integer.
+  p = as_vf(as_vi(p) +
+                          ((as_vi(t) - (vi)(0x4B400000)) << 23));
+  p = select16(x < splat(YK_EXP_LOW), splat(0.0f), p);
+  p = select16(x > splat(YK_EXP_HIGH), splat(__builtin_inff()), p);
+  return select16(x != x, x, p);
+}
+
+static void exponential(const float *x, size_t n, float *y) {
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) storef(y + i, exp16(loadf(x + i)));
+  if (i < n) yk_scalar_kernels.exponential(x + i, n - i, y + i);
+}
+
+static void tile_float_pack(const float *x, size_t row_stride, size_t count, size_t columns,
+                            size_t stride, float *out) {
+  enum { STRIP = 64 };
+  for (size_t start = 0; start < columns; start += STRIP) {
+    size_t end = start + STRIP < columns ? start + STRIP : columns;
+    for (size_t i = 0; i < count; i++)
+      for (size_t k = start; k < end; k++) out[k * stride + i] = x[i * row_stride + k];
+  }
+}
+
+static void tile_int16_pack(const float *x, size_t row_stride, size_t count, size_t columns,
+                            size_t stride, yk_tile16 out) {
+  for (size_t i = 0; i < count; i++) {
+    for (size_t b = 0; b < columns / YK_BLOCK; b++) {
+      const float *v = x + i * row_stride + b * YK_BLOCK;
+      vf a = loadf(v), c = loadf(v + 16);
+      vu am = as_vu(a) & 0x7FFFFFFFu, cm = as_vu(c) & 0x7FFFFFFFu;
+      uint32_t largest = __builtin_reduce_max(__builtin_elementwise_max(am, cm));
+      float maximum;
+      memcpy(&maximum, &largest, 4);
+      int tiny = maximum < 1e-30f;
+      float scale = tiny ? 0.0f : maximum / 32767.0f, inverse = tiny ? 0.0f : 32767.0f / maximum;
+      vf magic = splat(12582912.0f);
+      vf ar = (a * splat(inverse) + magic) - magic, cr = (c * splat(inverse) + magic) - magic;
+      vi ai = __builtin_convertvector(select16(ar == ar, ar, splat(0)), vi);
+      vi ci = __builtin_convertvector(select16(cr == cr, cr, splat(0)), vi);
+      int32_t sum = __builtin_reduce_add(ai + ci);
+      vi first = __builtin_shufflevector(ai, ci, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28,
+                                         13, 29);
+      vi second = __builtin_shufflevector(ai, ci, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14,
+                                          30, 15, 31);
+      vi pairs = (first & 0xFFFF) | second << 16;
+      int32_t *codes = out.codes + b * YK_STEPS * stride + i;
+      if (stride == 1) memcpy(codes, &pairs, sizeof pairs);
+      else
+        for (int s = 0; s < YK_STEPS; s++) codes[(size_t)s * stride] = pairs[s];
+      out.scale[b * stride + i] = scale;
+      out.sum[b * stride + i] = scale * (float)sum;
+      out.code_sum[b * stride + i] = sum;
+    }
+  }
+}
+
+// The 16 steps of one block's codes as int16 pairs; offsets not subtracted.
+#define FOR_STEPS(format, panel, layout, b, STEP)                                                 \
+  if (yk_has_nibbles(format)) {                                                                   \
+    const uint8_t *codes_ = (panel) + (b) * 256;                                                  \
+    vu high_ = (vu)(0);                                                                           \
+    if (yk_has_fifth_bit(format)) high_ = loadu((panel) + (layout).high + (b) * 64);              \
+    UNROLL for (int j_ = 0; j_ < 4; j_++) {                           \
+      vu v_ = loadu(codes_ + 64 * j_);                                                            \
+      UNROLL for (int i_ = 0; i_ < 4; i_++) {                         \
+        int s_ = 4 * j_ + i_;                                                                     \
+        vu w_ = v_ >> (uint32_t)(4 * i_) & 0x000F000Fu;                                           \
+        if (yk_has_fifth_bit(format))                                                             \
+          w_ |= (s_ <= 4 ? high_ << (uint32_t)(s_ <= 4 ? 4 - s_ : 0)                              \
+                         : high_ >> (uint32_t)(s_ > 4 ? s_ - 4 : 0)) & 0x00100010u;               \
+        STEP(s_, as_vs(w_))                                                         \
+      }                                                                                           \
+    }                                                                                             \
+  } else {                                                                                        \
+    const uint8_t *codes_ = (panel) + (b) * 512;                                                  \
+    UNROLL for (int u_ = 0; u_ < 8; u_++) {                           \
+      vs v_ = as_vs(loadu(codes_ + 64 * u_));                                       \
+      int s_ = 4 * (u_ & 3) + (u_ >> 2);                                                          \
+      STEP(s_, (v_ << 8) >> 8)                                                                    \
+      STEP(s_ + 2, v_ >> 8)                                                                       \
+    }                                                                                             \
+  }
+
+INLINE vf block_scale(yk_format format, const uint8_t *panel, const yk_panel_layout *l, size_t b,
+                      size_t half) {
+  if (!yk_is_k(format)) return load_half(panel + l->scale + 32 * b);
+  vf scale = load_half(panel + l->scale + 32 * (b / 8));
+  if (format == YK_Q6_K)
+    return scale * load_signed_bytes(panel + l->sub_scale + (2 * b + half) * 16);
+  return scale * load_unsigned_bytes(panel + l->sub_scale + b * 16);
+}
+INLINE vf block_minimum(yk_format format, const uint8_t *panel, const yk_panel_layout *l,
+                        size_t b) {
+  if (!yk_is_k(format)) return load_half(panel + l->minimum + 32 * b);
+  return -(load_half(panel + l->minimum + 32 * (b / 8)) *
+           load_unsigned_bytes(panel + l->sub_minimum + b * 16));
+}
+
+INLINE void expand_float_as(yk_format format, const uint8_t *panel, size_t columns, float *out) {
+  if (yk_is_float(format)) {
+    for (size_t k = 0; k < columns; k++) storef(out + 16 * k, load_element(format, panel, k));
+    return;
+  }
+  yk_panel_layout l = yk_panel_layout_of(format, columns);
+  vf offset = splat((float)yk_code_offset(format));
+  for (size_t b = 0; b < columns / YK_BLOCK; b++) {
+    vf scale[2], minimum = splat(0);
+    scale[0] = scale[1] = block_scale(format, panel, &l, b, 0);
+    if (format == YK_Q6_K) scale[1] = block_scale(format, panel, &l, b, 1);
+    if (yk_has_minimum(format)) minimum = block_minimum(format, panel, &l, b);
+    float *o = out + b * YK_BLOCK * YK_PANEL;
+#define WIDEN(k, integers)                                                                        \
+  {                                                                                               \
+    vf f_ = (__builtin_convertvector(integers, vf) - offset) * scale[(k) >= 16];                  \
+    if (yk_has_minimum(format)) f_ = f_ + minimum;                                                \
+    storef(o + 16 * (k), f_);                                                                     \
+  }
+#define STEP(s, w)                                                                                \
+  {                                                                                               \
+    vi pair_ = as_vi(w);                                                            \
+    size_t k_ = yk_step_column((size_t)(s));                                                      \
+    WIDEN(k_, pair_ << 16 >> 16)                                                                  \
+    WIDEN(k_ + 2, pair_ >> 16)                                                                    \
+  }
+    FOR_STEPS(format, panel, l, b, STEP)
+#undef STEP
+#undef WIDEN
+  }
+}
+
+INLINE void expand_int16_as(yk_format format, const uint8_t *panel, size_t columns,
+                            yk_expanded16 out) {
+  yk_panel_layout l = yk_panel_layout_of(format, columns);
+  vs offset = (vs)((int16_t)yk_code_offset(format));
+  for (size_t b = 0; b < columns / YK_BLOCK; b++) {
+    int16_t *o = out.codes + b * YK_STEPS * 32;
+#define STEP(s, w)                                                                                \
+  {                                                                                               \
+    vs w2_ = (w) - offset;                                                                        \
+    memcpy(o + 32 * (s), &w2_, sizeof w2_);                                                       \
+  }
+    FOR_STEPS(format, panel, l, b, STEP)
+#undef STEP
+    if (format == YK_Q6_K) {
+      storef(out.scale + 32 * b, block_scale(format, panel, &l, b, 0));
+      storef(out.scale + 32 * b + 16, block_scale(format, panel, &l, b, 1));
+    } else {
+      storef(out.scale + 16 * b, block_scale(format, panel, &l, b, 0));
+    }
+    if (yk_has_minimum(format)) storef(out.minimum + 16 * b, block_minimum(format, panel, &l, b));
+  }
+}
+
+// Compiles `body` once for each format, so that the format's branches vanish from its loops.
+#define FOR_BLOCK_FORMATS(format, body)                                                           \
+  case YK_Q4_0: body(YK_Q4_0); break;                                                             \
+  case YK_Q4_1: body(YK_Q4_1); break;                                                             \
+  case YK_Q5_0: body(YK_Q5_0); break;                                                             \
+  case YK_Q5_1: body(YK_Q5_1); break;                                                             \
+  case YK_Q8_0: body(YK_Q8_0); break;                                                             \
+  case YK_Q4_K: body(YK_Q4_K); break;                                                             \
+  case YK_Q5_K: body(YK_Q5_K); break;                                                             \
+  case YK_Q6_K: body(YK_Q6_K); break;
+#define FOR_FLOAT_FORMATS(format, body)                                                           \
+  case YK_F32: body(YK_F32); break;                                                               \
+  case YK_F16: body(YK_F16); break;                                                               \
+  case YK_BF16: body(YK_BF16); break;
+
+static void expand_float(yk_format format, const uint8_t *panel, size_t columns, float *out) {
+#define BODY(f) expand_float_as(f, panel, columns, out)
+  switch (format) { FOR_FLOAT_FORMATS(format, BODY) FOR_BLOCK_FORMATS(format, BODY) }
+#undef BODY
+}
+static void expand_int16(yk_format format, const uint8_t *panel, size_t columns,
+                         yk_expanded16 out) {
+#define BODY(f) expand_int16_as(f, panel, columns, out)
+  switch (format) { FOR_BLOCK_FORMATS(format, BODY) default: break; }
+#undef BODY
+}
+
+INLINE void tile_matmul_float(const float *w, size_t panels, size_t columns, const float *tile,
+                              size_t stride, size_t count, float *y, size_t y_stride) {
+  vf sum[YK_FLOAT_PANELS][YK_TILE_FLOAT];
+  UNROLL for (size_t p = 0; p < panels; p++)
+    UNROLL for (size_t i = 0; i < count; i++) sum[p][i] = splat(0);
+  for (size_t k = 0; k < columns; k++) {
+    vf row[YK_FLOAT_PANELS];
+    UNROLL for (size_t p = 0; p < panels; p++) row[p] = loadf(w + (p * columns + k) * 16);
+    UNROLL for (size_t i = 0; i < count; i++) {
+      vf x = splat(tile[k * stride + i]);
+      UNROLL for (size_t p = 0; p < panels; p++) sum[p][i] = fma16(row[p], x, sum[p][i]);
+    }
+  }
+  UNROLL for (size_t i = 0; i < count; i++)
+    UNROLL for (size_t p = 0; p < panels; p++) storef(y + i * y_stride + 16 * p, sum[p][i]);
+}
+
+#define COUNT_CASES(body)                                                                         \
+  case 1: body(1); break;                                                                         \
+  case 2: body(2); break;                                                                         \
+  case 3: body(3); break;                                                                         \
+  case 4: body(4); break;                                                                         \
+  case 5: body(5); break;                                                                         \
+  case 6: body(6); break;                                                                         \
+  case 7: body(7); break;                                                                         \
+  case 8: body(8); break;                                                                         \
+  case 9: body(9); break;                                                                         \
+  case 10: body(10); break;                                                                       \
+  case 11: body(11); break;                                                                       \
+  case 12: body(12); break;
+
+static void matmul_float(const float *weights, size_t panels, size_t columns, const float *tile,
+                         size_t stride, size_t count, float *y, size_t y_stride) {
+  size_t p = 0;
+#if YK_FLOAT_PANELS == 2
+  for (; p + 2 <= panels; p += 2) {
+    const float *w = weights + p * columns * 16;
+#define BODY(n)                                                                                   \
+  if (n <= YK_TILE_FLOAT)                                                                         \
+  tile_matmul_float(w, 2, columns, tile, stride, n <= YK_TILE_FLOAT ? n : 1, y + 16 * p, y_stride)
+    switch (count) { COUNT_CASES(BODY) default: break; }
+#undef BODY
+  }
+#endif
+  for (; p < panels; p++) {
+    const float *w = weights + p * columns * 16;
+#define BODY(n)                                                                                   \
+  if (n <= YK_TILE_FLOAT)                                                                         \
+  tile_matmul_float(w, 1, columns, tile, stride, n <= YK_TILE_FLOAT ? n : 1, y + 16 * p, y_stride)
+    switch (count) { COUNT_CASES(BODY) default: break; }
+#undef BODY
+  }
+}
+
+INLINE void tile_matmul_int16(int has_minimum, int parts, yk_expanded16 weights, size_t columns,
+                              yk_tile16 tile, size_t stride, size_t count, float *y,
+                              size_t y_stride) {
+  vf sum[YK_TILE_INT16];
+  UNROLL for (size_t i = 0; i < count; i++) sum[i] = splat(0);
+  for (size_t b = 0; b < columns / YK_BLOCK; b++) {
+    const int16_t *w = weights.codes + b * YK_STEPS * 32;
+    const int32_t *x = tile.codes + b * YK_STEPS * stride;
+    UNROLL for (int part = 0; part < parts; part++) {
+      vi dot[YK_TILE_INT16];
+      UNROLL for (size_t i = 0; i < count; i++) dot[i] = (vi)(0);
+      UNROLL for (int s = part; s < YK_STEPS; s += parts) {
+        vs row;
+        memcpy(&row, w + 32 * s, sizeof row);
+        UNROLL for (size_t i = 0; i < count; i++)
+          dot[i] = dot_pairs(dot[i], row, (vi)(x[(size_t)s * stride + i]));
+      }
+      vf scale = loadf(weights.scale + (b * (size_t)parts + (size_t)part) * 16);
+      UNROLL for (size_t i = 0; i < count; i++)
+        sum[i] = fma16(scale * splat(tile.scale[b * stride + i]),
+                       __builtin_convertvector(dot[i], vf), sum[i]);
+    }
+    if (has_minimum) {
+      vf minimum = loadf(weights.minimum + b * 16);
+      UNROLL for (size_t i = 0; i < count; i++)
+        sum[i] = fma16(minimum, splat(tile.sum[b * stride + i]), sum[i]);
+    }
+  }
+  UNROLL for (size_t i = 0; i < count; i++) storef(y + i * y_stride, sum[i]);
+}
+
+static void matmul_int16(yk_format format, yk_expanded16 weights, size_t columns, yk_tile16 tile,
+                         size_t stride, size_t count, float *y, size_t y_stride) {
+#define CALL(min, parts, n)                                                                       \
+  if (n <= YK_TILE_INT16)                                                                         \
+  tile_matmul_int16(min, parts, weights, columns, tile, stride, n <= YK_TILE_INT16 ? n : 1, y,    \
+                    y_stride)
+  if (format == YK_Q6_K) {
+#define BODY(n) CALL(0, 2, n)
+    switch (count) { COUNT_CASES(BODY) default: break; }
+#undef BODY
+  } else if (yk_has_minimum(format)) {
+#define BODY(n) CALL(1, 1, n)
+    switch (count) { COUNT_CASES(BODY) default: break; }
+#undef BODY
+  } else {
+#define BODY(n) CALL(0, 1, n)
+    switch (count) { COUNT_CASES(BODY) default: break; }
+#undef BODY
+  }
+#undef CALL
+}
+
+INLINE void matvec_float_as(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                            const float *x, float *y) {
+  yk_panel_layout l = yk_panel_layout_of(format, columns);
+  size_t p = 0;
+  // One chain per row is the definition; several panels at once keep the multipliers busy.
+  for (; p + 4 <= count; p += 4) {
+    const uint8_t *base = panels + p * l.bytes;
+    vf sum[4];
+    UNROLL for (int i = 0; i < 4; i++) sum[i] = splat(0);
+    for (size_t k = 0; k < columns; k++) {
+      vf xk = splat(x[k]);
+      UNROLL for (size_t i = 0; i < 4; i++)
+        sum[i] = fma16(load_element(format, base + i * l.bytes, k), xk, sum[i]);
+    }
+    UNROLL for (size_t i = 0; i < 4; i++) storef(y + (p + i) * 16, sum[i]);
+  }
+  for (; p < count; p++) {
+    vf sum = splat(0);
+    for (size_t k = 0; k < columns; k++)
+      sum = fma16(load_element(format, panels + p * l.bytes, k), splat(x[k]), sum);
+    storef(y + p * 16, sum);
+  }
+}
+
+INLINE void matvec_widened_as(yk_format format, const uint8_t *panels, size_t count,
+                              size_t columns, const float *x, float *y) {
+  yk_panel_layout l = yk_panel_layout_of(format, columns);
+  vf offset = splat((float)yk_code_offset(format));
+  for (size_t p = 0; p < count; p++) {
+    const uint8_t *panel = panels + p * l.bytes;
+    vf sum = splat(0);
+    for (size_t b = 0; b < columns / YK_BLOCK; b++) {
+      vf scale[2], minimum = splat(0), w[YK_BLOCK];
+      scale[0] = scale[1] = block_scale(format, panel, &l, b, 0);
+      if (format == YK_Q6_K) scale[1] = block_scale(format, panel, &l, b, 1);
+      if (yk_has_minimum(format)) minimum = block_minimum(format, panel, &l, b);
+#define WIDEN(k, integers)                                                                        \
+  {                                                                                               \
+    vf f_ = (__builtin_convertvector(integers, vf) - offset) * scale[(k) >= 16];                  \
+    w[k] = yk_has_minimum(format) ? f_ + minimum : f_;                                            \
+  }
+#define STEP(s, pairs)                                                                            \
+  {                                                                                               \
+    vi pair_ = as_vi(pairs);                                                        \
+    size_t k_ = yk_step_column((size_t)(s));                                                      \
+    WIDEN(k_, pair_ << 16 >> 16)                                                                  \
+    WIDEN(k_ + 2, pair_ >> 16)                                                                    \
+  }
+      FOR_STEPS(format, panel, l, b, STEP)
+#undef STEP
+#undef WIDEN
+      UNROLL for (size_t k = 0; k < YK_BLOCK; k++) sum = fma16(w[k], splat(x[b * YK_BLOCK + k]), sum);
+    }
+    storef(y + p * 16, sum);
+  }
+}
+
+static void matvec_float(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                         const float *x, float *y) {
+  switch (format) {
+#define BODY(f) matvec_float_as(f, panels, count, columns, x, y)
+    FOR_FLOAT_FORMATS(format, BODY)
+#undef BODY
+#define BODY(f) matvec_widened_as(f, panels, count, columns, x, y)
+    FOR_BLOCK_FORMATS(format, BODY)
+#undef BODY
+  }
+}
+
+INLINE void matvec_int16_as(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                            yk_tile16 x, float *y) {
+  yk_panel_layout l = yk_panel_layout_of(format, columns);
+  for (size_t p = 0; p < count; p++) {
+    const uint8_t *panel = panels + p * l.bytes;
+    vf sum = splat(0);
+    for (size_t b = 0; b < columns / YK_BLOCK; b++) {
+      const int32_t *xb = x.codes + b * YK_STEPS;
+      // Integer sums are exact, so four accumulators may share a block in any order.
+      vi dot[4];
+      for (int i = 0; i < 4; i++) dot[i] = (vi)(0);
+      dot[0] = (vi)(-yk_code_offset(format) * x.code_sum[b]);
+      // What lies ahead in this panel or the next ones.
+      {
+        size_t block_bytes = yk_has_nibbles(format) ? 256 : 512;
+        const uint8_t *ahead = panel + b * block_bytes + YK_PREFETCH;
+        for (size_t z = 0; z < block_bytes; z += 64) __builtin_prefetch(ahead + z, 0, 3);
+      }
+#define STEP(s, w) dot[(s) & 3] = dot_pairs(dot[(s) & 3], w, (vi)(xb[s]));
+      FOR_STEPS(format, panel, l, b, STEP)
+#undef STEP
+      vf xs = splat(x.scale[b]);
+      if (format == YK_Q6_K) {
+        // Odd steps hold columns 16...31.
+        sum = fma16(block_scale(format, panel, &l, b, 0) * xs,
+                    __builtin_convertvector(dot[0] + dot[2], vf), sum);
+        sum = fma16(block_scale(format, panel, &l, b, 1) * xs,
+                    __builtin_convertvector(dot[1] + dot[3], vf), sum);
+      } else {
+        sum = fma16(block_scale(format, panel, &l, b, 0) * xs,
+                    __builtin_convertvector((dot[0] + dot[1]) + (dot[2] + dot[3]), vf), sum);
+        if (yk_has_minimum(format))
+          sum = fma16(block_minimum(format, panel, &l, b), splat(x.sum[b]), sum);
+      }
+    }
+    storef(y + p * 16, sum);
+  }
+}
+
+static void matvec_int16(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                         yk_tile16 x, float *y) {
+#define BODY(f) matvec_int16_as(f, panels, count, columns, x, y)
+  switch (format) { FOR_BLOCK_FORMATS(format, BODY) default: break; }
+#undef BODY
+}
+
+// Lanes past the end read as zero.
+INLINE vf load_part(const float *p, size_t n) {
+  float part[16] = {0};
+  memcpy(part, p, n * 4);
+  return loadf(part);
+}
+
+INLINE float square_sum(const float *x, float mean, size_t n) {
+  vf sum = splat(0);
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    vf d = loadf(x + i) - splat(mean);
+    sum = fma16(d, d, sum);
+  }
+  if (i < n) {
+    float lane[16];
+    storef(lane, sum);
+    for (size_t j = 0; i + j < n; j++) {
+      float d = x[i + j] - mean;
+      lane[j] = __builtin_fmaf(d, d, lane[j]);
+    }
+    sum = loadf(lane);
+  }
+  return tree16(sum);
+}
+
+static void rms_norm(const float *x, const float *weight, float epsilon, size_t n, float *y) {
+  float r = 1.0f / __builtin_sqrtf(square_sum(x, 0.0f, n) / (float)n + epsilon);
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) storef(y + i, loadf(x + i) * splat(r) * loadf(weight + i));
+  for (; i < n; i++) y[i] = x[i] * r * weight[i];
+}
+
+static void layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
+                       size_t n, float *y) {
+  vf sum = splat(0);
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) sum = sum + loadf(x + i);
+  if (i < n) sum = sum + load_part(x + i, n - i);
+  float mean = tree16(sum) / (float)n;
+  float r = 1.0f / __builtin_sqrtf(square_sum(x, mean, n) / (float)n + epsilon);
+  for (i = 0; i < n; i++)
+    y[i] = __builtin_fmaf((x[i] - mean) * r, weight[i], bias ? bias[i] : 0.0f);
+}
+
+static void add(const float *a, const float *b, size_t n, float *y) {
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) storef(y + i, loadf(a + i) + loadf(b + i));
+  for (; i < n; i++) y[i] = a[i] + b[i];
+}
+
+static void swiglu(const float *gate, const float *up, size_t n, float *y) {
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    vf g = loadf(gate + i);
+    storef(y + i, g / (splat(1.0f) + exp16(-g)) * loadf(up + i));
+  }
+  if (i < n) yk_scalar_kernels.swiglu(gate + i, up + i, n - i, y + i);
+}
+
+static void rope_half(float *x, const float *cosine, const float *sine, size_t n) {
+  size_t h = n / 2, i = 0;
+  for (; i + 16 <= h; i += 16) {
+    vf a = loadf(x + i), b = loadf(x + h + i), c = loadf(cosine + i), s = loadf(sine + i);
+    vf bs = b * s, as = a * s;
+    storef(x + i, fma16(a, c, -bs));
+    storef(x + h + i, fma16(b, c, as));
+  }
+  for (; i < h; i++) {
+    float a = x[i], b = x[h + i], bs = b * sine[i], as = a * sine[i];
+    x[i] = __builtin_fmaf(a, cosine[i], -bs);
+    x[h + i] = __builtin_fmaf(b, cosine[i], as);
+  }
+}
+
+static void rope_interleaved(float *x, const float *cosine, const float *sine, size_t n) {
+  for (size_t i = 0; i < n / 2; i++) {
+    float a = x[2 * i], b = x[2 * i + 1], bs = b * sine[i], as = a * sine[i];
+    x[2 * i] = __builtin_fmaf(a, cosine[i], -bs);
+    x[2 * i + 1] = __builtin_fmaf(b, cosine[i], as);
+  }
+}
+
+static float maximum(const float *x, size_t n) {
+  vf m = splat(-__builtin_inff());
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) m = maximum16(loadf(x + i), m);
+  float best = largest16(m);
+  for (; i < n; i++) best = x[i] > best ? x[i] : best;
+  return best;
+}
+
+static size_t argmax(const float *x, size_t n) {
+  float m = maximum(x, n);
+  for (size_t i = 0; i < n; i++)
+    if (x[i] == m) return i;
+  return 0;
+}
+
+static float sum_exp(const float *x, float shift, size_t n) {
+  vf sum = splat(0);
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) sum = sum + exp16(loadf(x + i) - splat(shift));
+  if (i < n) {
+    float rest[16], lane[16];
+    for (size_t j = 0; i + j < n; j++) rest[j] = x[i + j] - shift;
+    yk_scalar_kernels.exponential(rest, n - i, rest);
+    storef(lane, sum);
+    for (size_t j = 0; i + j < n; j++) lane[j] = lane[j] + rest[j];
+    sum = loadf(lane);
+  }
+  return tree16(sum);
+}
+
+static void softmax(const float *x, size_t n, float *y) {
+  float m = maximum(x, n), sum = sum_exp(x, m, n);
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) storef(y + i, exp16(loadf(x + i) - splat(m)) / splat(sum));
+  if (i < n) {
+    float rest[16];
+    for (size_t j = 0; i + j < n; j++) rest[j] = x[i + j] - m;
+    yk_scalar_kernels.exponential(rest, n - i, rest);
+    for (size_t j = 0; i + j < n; j++) y[i + j] = rest[j] / sum;
+  }
+}
+
+// Scores of `count` queries against one tile of 32 transposed keys [D][32].
+INLINE void tile_scores(const float *const *query, size_t count, const float *keys, size_t D,
+                        float *const *scores) {
+  vf s[YK_QUERIES][2];
+  UNROLL for (size_t i = 0; i < count; i++) s[i][0] = s[i][1] = splat(0);
+  for (size_t d = 0; d < D; d++) {
+    vf a = loadf(keys + d * 32), b = loadf(keys + d * 32 + 16);
+    UNROLL for (size_t i = 0; i < count; i++) {
+      vf x = splat(query[i][d]);
+      s[i][0] = fma16(x, a, s[i][0]);
+      s[i][1] = fma16(x, b, s[i][1]);
+    }
+  }
+  UNROLL for (size_t i = 0; i < count; i++) {
+    storef(scores[i], s[i][0]);
+    storef(scores[i] + 16, s[i][1]);
+  }
+}
+
+// out = out * correction + sum over keys first..<end of p[key] * values[key], in key order.
+INLINE void tile_values(float *const *out, size_t count, const float *const *p,
+                        const float *correction, const float *values, size_t D, size_t first,
+                        size_t end) {
+  size_t d = 0;
+  for (; d + 32 <= D; d += 32) {
+    vf o[YK_QUERIES][2];
+    UNROLL for (size_t i = 0; i < count; i++) {
+      o[i][0] = loadf(out[i] + d) * splat(correction[i]);
+      o[i][1] = loadf(out[i] + d + 16) * splat(correction[i]);
+    }
+    for (size_t j = first; j < end; j++) {
+      vf a = loadf(values + j * D + d), b = loadf(values + j * D + d + 16);
+      UNROLL for (size_t i = 0; i < count; i++) {
+        vf x = splat(p[i][j]);
+        o[i][0] = fma16(x, a, o[i][0]);
+        o[i][1] = fma16(x, b, o[i][1]);
+      }
+    }
+    UNROLL for (size_t i = 0; i < count; i++) {
+      storef(out[i] + d, o[i][0]);
+      storef(out[i] + d + 16, o[i][1]);
+    }
+  }
+  for (; d < D; d++) {
+    UNROLL for (size_t i = 0; i < count; i++) {
+      float o = out[i][d] * correction[i];
+      for (size_t j = first; j < end; j++) o = __builtin_fmaf(p[i][j], values[j * D + d], o);
+      out[i][d] = o;
+    }
+  }
+}
+
+INLINE void widen_tile(const yk_attention_job *job, const uint8_t *base, float *keys,
+                       float *values) {
+  size_t D = job->head_dimension;
+  const uint8_t *k = base + job->key_offset, *v = base + job->value_offset;
+  if (job->type == YK_KV_F16) {
+    for (size_t i = 0; i < D * 32; i += 16) storef(keys + i, load_half(k + 2 * i));
+    for (size_t i = 0; i < D * 32; i += 16) storef(values + i, load_half(v + 2 * i));
+    return;
+  }
+  const float *ks = (const float *)(const void *)(base + job->key_scale_offset);
+  const float *vs_ = (const float *)(const void *)(base + job->value_scale_offset);
+  vf s0 = loadf(ks), s1 = loadf(ks + 16);
+  for (size_t d = 0; d < D; d++) {
+    storef(keys + d * 32, s0 * load_signed_bytes(k + d * 32));
+    storef(keys + d * 32 + 16, s1 * load_signed_bytes(k + d * 32 + 16));
+  }
+  for (size_t j = 0; j < 32; j++)
+    for (size_t d = 0; d < D; d++) values[j * D + d] = vs_[j] * (float)(int8_t)v[j * D + d];
+}
+
+static void attention(const yk_attention_job *job) {
+  size_t D = job->head_dimension, queries = job->query_count * job->group;
+  float *wide_keys = job->scratch, *wide_values = wide_keys + 32 * D;
+  float *p = wide_values + 32 * D, *best = p + queries * 32, *sum = best + queries;
+  float *correction = sum + queries;
+  size_t last_position = job->first_position + job->query_count - 1;
+  size_t window = job->window ? job->window : SIZE_MAX;
+  size_t first_seen = job->first_position + 1 > window ? job->first_position + 1 - window : 0;
+  for (size_t q = 0; q < queries; q++) {
+    float *out = job->out + q / job->group * job->out_stride + q % job->group * D;
+    memset(out, 0, D * sizeof(float));
+    best[q] = -__builtin_inff();
+    sum[q] = 0;
+  }
+  const vi lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  for (size_t tile = first_seen / 32; tile <= last_position / 32; tile++) {
+    size_t start = tile * 32;
+    const uint8_t *base = job->blocks[tile];
+    const float *keys = (const float *)(const void *)(base + job->key_offset);
+    const float *values = (const float *)(const void *)(base + job->value_offset);
+    if (job->type != YK_KV_F32) {
+      widen_tile(job, base, wide_keys, wide_values);
+      keys = wide_keys;
+      values = wide_values;
+    }
+    // Queries that see this tile: positions start ... start + 31 + window - 1.
+    size_t q = start > job->first_position ? (start - job->first_position) * job->group : 0;
+    size_t end = queries;
+    if (window < SIZE_MAX - start - 32) {
+      size_t past = start + 31 + window;  // the first position whose window lies after the tile
+      if (past < last_position + 1)
+        end = past > job->first_position ? (past - job->first_position) * job->group : 0;
+    }
+    while (q < end) {
+      const float *query[YK_QUERIES], *weight[YK_QUERIES];
+      float *out[YK_QUERIES], *row[YK_QUERIES], factor[YK_QUERIES];
+      size_t from[YK_QUERIES], to[YK_QUERIES], n = 0;
+      int whole = 1;
+      for (; n < YK_QUERIES && q + n < end; n++) {
+        size_t t = (q + n) / job->group, h = (q + n) % job->group;
+        size_t position = job->first_position + t;
+        size_t seen = position + 1 > window ? position + 1 - window : 0;
+        from[n] = seen > start ? seen - start : 0;
+        to[n] = position - start < 31 ? position - start + 1 : 32;
+        whole &= from[n] == 0 && to[n] == 32;
+        query[n] = job->queries + t * job->query_stride + h * D;
+        out[n] = job->out + t * job->out_stride + h * D;
+        row[n] = p + (q + n) * 32;
+        weight[n] = row[n];
+      }
+      if (n == YK_QUERIES) tile_scores(query, YK_QUERIES, keys, D, row);
+#if YK_QUERIES > 3
+      else if (n == 3) tile_scores(query, 3, keys, D, row);
+#endif
+      else
+        for (size_t i = 0; i < n; i++) tile_scores(query + i, 1, keys, D, row + i);
+      for (size_t i = 0; i < n; i++) {
+        size_t h = (q + i) % job->group, position = job->first_position + (q + i) / job->group;
+        vf a = loadf(row[i]) * splat(job->scale), b = loadf(row[i] + 16) * splat(job->scale);
+        if (job->slopes) {
+          vi distance = lanes + (vi)((int32_t)((int64_t)start - (int64_t)position));
+          a = fma16(splat(job->slopes[h]), __builtin_convertvector(distance, vf), a);
+          b = fma16(splat(job->slopes[h]), __builtin_convertvector(distance + 16, vf), b);
+        }
+        if (from[i] != 0 || to[i] != 32) {
+          vi lo = (vi)((int32_t)from[i]), hi = (vi)((int32_t)to[i]);
+          vf hidden = splat(-__builtin_inff());
+          a = select16((lanes >= lo) & (lanes < hi), a, hidden);
+          b = select16((lanes + 16 >= lo) & (lanes + 16 < hi), b, hidden);
+        }
+        float m = best[q + i], t = largest16(maximum16(a, b)), next = t > m ? t : m;
+        vf shift = splat(next);
+        a = exp16(a - shift);
+        b = exp16(b - shift);
+        storef(row[i], a);
+        storef(row[i] + 16, b);
+        vf c = exp16(splat(m - next));
+        factor[i] = c[0];
+        sum[q + i] = __builtin_fmaf(sum[q + i], factor[i], tree16(a + b));
+        best[q + i] = next;
+      }
+      if (whole && n == YK_QUERIES)
+        tile_values(out, YK_QUERIES, weight, factor, values, D, 0, 32);
+#if YK_QUERIES > 3
+      else if (whole && n == 3) tile_values(out, 3, weight, factor, values, D, 0, 32);
+#endif
+      else
+        for (size_t i = 0; i < n; i++)
+          tile_values(out + i, 1, weight + i, factor + i, values, D, from[i], to[i]);
+      q += n;
+    }
+  }
+  (void)correction;
+  for (size_t q = 0; q < queries; q++) {
+    float *out = job->out + q / job->group * job->out_stride + q % job->group * D;
+    for (size_t d = 0; d < D; d++) out[d] = out[d] / sum[q];
+  }
+}
+
+static void store_kv(yk_kv_type type, const float *key, const float *value, size_t head_dimension,
+                     size_t slot, uint8_t *keys, uint8_t *values, float *key_scales,
+                     float *value_scales) {
+  size_t D = head_dimension;
+  if (type != YK_KV_F16 || D % 16 != 0) {
+    yk_store_kv(type, key, value, D, slot, keys, values, key_scales, value_scales);
+    return;
+  }
+  for (size_t d = 0; d < D; d += 16) {
+    vh k = __builtin_convertvector(loadf(key + d), vh);
+    vh v = __builtin_convertvector(loadf(value + d), vh);
+    memcpy(values + 2 * (slot * D + d), &v, sizeof v);
+    uint16_t half[16];
+    memcpy(half, &k, sizeof k);
+    for (size_t i = 0; i < 16; i++) memcpy(keys + 2 * ((d + i) * 32 + slot), half + i, 2);
+  }
+}
+
+static double burn_fma(size_t iterations, float *sink) {
+  vf a[10];
+  UNROLL for (int j = 0; j < 10; j++) a[j] = splat((float)j);
+  vf m = splat(0.999f), c = splat(0.001f);
+  for (size_t i = 0; i < iterations; i++)
+    UNROLL for (int j = 0; j < 10; j++) a[j] = fma16(a[j], m, c);
+  UNROLL for (int j = 0; j < 10; j++) *sink += tree16(a[j]);
+  return 320.0 * (double)iterations;
+}
+
+static float read_sum(const float *x, size_t n) {
+  vf a = splat(0), b = a, c = a, d = a;
+  for (size_t i = 0; i + 64 <= n; i += 64) {
+    a = a + loadf(x + i);
+    b = b + loadf(x + i + 16);
+    c = c + loadf(x + i + 32);
+    d = d + loadf(x + i + 48);
+  }
+  return tree16((a + b) + (c + d));
+}
+
+const yk_kernels YK_NAME = {
+    YK_ISA, YK_LABEL, YK_TILE_FLOAT, YK_TILE_INT16,
+    tile_float_pack, tile_int16_pack, expand_float, expand_int16, matmul_float, matmul_int16,
+    matvec_float, matvec_int16, rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
+    exponential, maximum, argmax, sum_exp, softmax, attention, store_kv, burn_fma, read_sum};
