@@ -120,13 +120,13 @@ static void k_scales(const uint8_t *packed, uint8_t *scale, uint8_t *minimum) {
   }
 }
 
-static void pack_float(yk_format format, const uint8_t *rows, size_t row_bytes, size_t row_count,
+static void pack_float(yk_format format, const uint8_t *const *rows, size_t row_count,
                        size_t columns, uint8_t *panel) {
   enum { STRIP = 64 };
   for (size_t start = 0; start < columns; start += STRIP) {
     size_t end = start + STRIP < columns ? start + STRIP : columns;
     for (size_t r = 0; r < row_count; r++) {
-      const uint8_t *row = rows + r * row_bytes;
+      const uint8_t *row = rows[r];
       if (format == YK_F32) {
         for (size_t k = start; k < end; k++)
           store32(panel + 4 * (k * YK_PANEL + r), load32(row + 4 * k));
@@ -203,17 +203,17 @@ static void pack_k_row(yk_format format, const uint8_t *row, size_t columns,
   }
 }
 
-void yk_pack_panel(yk_format format, const uint8_t *rows, size_t row_bytes, size_t row_count,
-                   size_t columns, uint8_t *panel) {
+void yk_pack_panel(yk_format format, const uint8_t *const *rows, size_t row_count, size_t columns,
+                   uint8_t *panel) {
   yk_panel_layout l = yk_panel_layout_of(format, columns);
   if (row_count < YK_PANEL) memset(panel, 0, l.bytes);
   if (yk_is_float(format)) {
-    pack_float(format, rows, row_bytes, row_count, columns, panel);
+    pack_float(format, rows, row_count, columns, panel);
     return;
   }
   for (size_t r = 0; r < row_count; r++) {
-    if (yk_is_k(format)) pack_k_row(format, rows + r * row_bytes, columns, &l, r, panel);
-    else pack_simple_row(format, rows + r * row_bytes, columns, &l, r, panel);
+    if (yk_is_k(format)) pack_k_row(format, rows[r], columns, &l, r, panel);
+    else pack_simple_row(format, rows[r], columns, &l, r, panel);
   }
 }
 

@@ -38,8 +38,8 @@ typedef struct yk_panel_layout {
 yk_panel_layout yk_panel_layout_of(yk_format format, size_t columns);
 
 /// Packs up to YK_PANEL rows of a checkpoint's block format; missing rows become zeros.
-void yk_pack_panel(yk_format format, const uint8_t *rows, size_t row_bytes, size_t row_count,
-                   size_t columns, uint8_t *panel);
+void yk_pack_panel(yk_format format, const uint8_t *const *rows, size_t row_count, size_t columns,
+                   uint8_t *panel);
 
 /// Widens one row of a packed panel to float32, exactly as the format's reference dequantiser does.
 void yk_unpack_row(yk_format format, const uint8_t *panel, size_t lane, size_t columns, float *out);
@@ -146,6 +146,15 @@ typedef struct yk_kernels {
 const yk_kernels *yk_kernels_for(yk_isa isa);
 /// The best instruction set of this CPU.
 yk_isa yk_best_isa(void);
+
+/// Tells the processor that this thread spins.
+static inline void yk_spin_hint(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
 
 float yk_half_to_float(uint16_t h);
 uint16_t yk_float_to_half(float f);

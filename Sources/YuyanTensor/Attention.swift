@@ -1,0 +1,138 @@
+import CYuyanKernels
+
+/// What an attention layer fixes: heads, scale, window, position biases.
+public struct AttentionShape: Sendable {
+    public let heads: Int
+    public let keyValueHeads: Int
+    public let headDimension: Int
+    /// Multiplied into the scores; `1 / sqrt(D)` as a rule.
+    public let scale: Float
+    /// Keys that a query sees, itself included; nil for all before it.
+    public let window: Int?
+    /// ALiBi slope per head (Press et al., arXiv:2108.12409), or nil.
+    public let slopes: [Float]?
+
+    public init(
+        heads: Int, keyValueHeads: Int, headDimension: Int, scale: Float? = nil,
+        window: Int? = nil, slopes: [Float]? = nil
+    ) {
+        precondition(heads.isMultiple(of: keyValueHeads), "\(heads) heads share \(keyValueHeads)")
+        precondition(slopes.map { $0.count == heads } ?? true, "one slope a head")
+        self.heads = heads
+        self.keyValueHeads = keyValueHeads
+        self.headDimension = headDimension
+        self.scale = scale ?? 1 / Float(headDimension).squareRoot()
+        self.window = window
+        self.slopes = slopes
+    }
+}
+
+/// Writes the keys and values of a batch into the blocks of their sequences.
+///
+/// `keys` and `values` are `[T, KVH * D]`; `layer` is the part of each block that they belong to.
+public func store(
+    keys: Tensor, values: Tensor, segments: [SequenceSegment], layer: Int,
+    in cache: KeyValueBlocks, on device: Device
+) {
+    let layout = cache.layout
+    let (D, width) = (layout.headDimension, layout.heads * layout.headDimension)
+    precondition(
+        keys.width == width && values.shape == keys.shape, "\(keys.shape), \(values.shape)")
+    let kernel = device.kernels.table.pointee.store_kv
+    for segment in segments {
+        let starts = segment.blocks.map { Unchecked(cache.start(of: $0) + layer * layout.layerBytes) }
+        forEachRow(segment.rows.count, width: 4 * width, on: device) { index in
+            let row = segment.rows.lowerBound + index
+            let position = segment.firstPosition + index
+            let block = starts[position / KeyValueLayout.blockTokens].value
+            for head in 0..<layout.heads {
+                kernel?(
+                    layout.type.code, keys.pointer + row * width + head * D,
+                    values.pointer + row * width + head * D, D,
+                    position % KeyValueLayout.blockTokens,
+                    block + layout.keyOffset(head: head), block + layout.valueOffset(head: head),
+                    floats(block + layout.keyScaleOffset(head: head)),
+                    floats(block + layout.valueScaleOffset(head: head)))
+            }
+        }
+    }
+}
+
+/// Causal attention of a batch's queries `[T, H * D]` over the paged keys and values.
+///
+/// Online softmax over tiles of 32 keys in position order (Milakov and Gimelshein, arXiv:1805.02867;
+/// Dao et al., arXiv:2205.14135); the tile is a cache block, so a query's result does not depend on
+/// how its tokens were cut into chunks (docs/numerics.md, "Attention").
+public func attention(
+    queries: Tensor, segments: [SequenceSegment], layer: Int, shape: AttentionShape,
+    in cache: KeyValueBlocks, on device: Device
+) -> Tensor {
+    let layout = cache.layout
+    let D = shape.headDimension
+    precondition(
+        queries.width == shape.heads * D && layout.headDimension == D
+            && layout.heads == shape.keyValueHeads, "\(queries.shape) over \(layout)")
+    let out = Tensor(uninitialized: queries.shape)
+    let group = shape.heads / shape.keyValueHeads
+    let starts = segments.map { segment in
+        segment.blocks.map {
+            Optional(UnsafePointer(cache.start(of: $0) + layer * layout.layerBytes))
+        }
+    }
+    // A job: some consecutive queries of one segment, one KV head.
+    let queriesEach = max(1, 96 / group)
+    var jobs: [(segment: Int, first: Int, count: Int, head: Int)] = []
+    for (index, segment) in segments.enumerated() {
+        for first in stride(from: 0, to: segment.rows.count, by: queriesEach) {
+            let count = min(queriesEach, segment.rows.count - first)
+            for head in 0..<shape.keyValueHeads { jobs.append((index, first, count, head)) }
+        }
+    }
+    // Late queries see most keys: start with the longest jobs.
+    jobs.reverse()
+    let scratchBytes = yk_attention_scratch(queriesEach, group, D) * MemoryLayout<Float>.stride
+    let kernel = device.kernels.table.pointee.attention
+    let work = { (index: Int, worker: Int) in
+        let job = jobs[index]
+        let segment = segments[job.segment]
+        let row = segment.rows.lowerBound + job.first
+        let head = job.head * group
+        starts[job.segment].withUnsafeBufferPointer { blocks in
+            withSlopes(shape.slopes, from: head) { slopes in
+                var arguments = yk_attention_job(
+                    queries: queries.pointer + row * queries.width + head * D,
+                    out: out.pointer + row * queries.width + head * D,
+                    query_stride: queries.width, out_stride: queries.width,
+                    query_count: job.count, group: group, head_dimension: D,
+                    first_position: segment.firstPosition + job.first,
+                    window: shape.window ?? 0, blocks: blocks.baseAddress,
+                    key_offset: layout.keyOffset(head: job.head),
+                    value_offset: layout.valueOffset(head: job.head),
+                    key_scale_offset: layout.keyScaleOffset(head: job.head),
+                    value_scale_offset: layout.valueScaleOffset(head: job.head),
+                    type: layout.type.code, scale: shape.scale, slopes: slopes,
+                    scratch: device.scratch.bytes(scratchBytes, worker: worker)
+                        .assumingMemoryBound(to: Float.self))
+                kernel?(&arguments)
+            }
+        }
+    }
+    let keysSeen = segments.reduce(0) { $0 + ($1.firstPosition + $1.rows.count) * $1.rows.count }
+    if keysSeen * shape.heads * D < 1 << 16 {
+        for index in jobs.indices { work(index, 0) }
+    } else {
+        device.pool.parallel(jobs.count, work)
+    }
+    return out
+}
+
+private func floats(_ bytes: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<Float> {
+    UnsafeMutableRawPointer(bytes).assumingMemoryBound(to: Float.self)
+}
+
+private func withSlopes<R>(
+    _ slopes: [Float]?, from head: Int, _ body: (UnsafePointer<Float>?) -> R
+) -> R {
+    guard let slopes else { return body(nil) }
+    return slopes.withUnsafeBufferPointer { body($0.baseAddress.map { $0 + head }) }
+}

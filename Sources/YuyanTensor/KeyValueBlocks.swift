@@ -1,0 +1,116 @@
+import CYuyanKernels
+import Synchronization
+
+/// How keys and values are stored.
+public enum KeyValueType: String, CaseIterable, Sendable, Codable {
+    case f32
+    case f16
+    /// 8-bit integers with one float32 scale per token and head.
+    case q8
+
+    var code: yk_kv_type {
+        switch self {
+        case .f32: YK_KV_F32
+        case .f16: YK_KV_F16
+        case .q8: YK_KV_Q8
+        }
+    }
+
+    var bytes: Int {
+        switch self {
+        case .f32: 4
+        case .f16: 2
+        case .q8: 1
+        }
+    }
+}
+
+/// Sizes of a paged cache of keys and values, the same for every block.
+public struct KeyValueLayout: Sendable, Hashable {
+    /// Tokens to a block: the key tile of attention, so that a block is reduced whole.
+    public static let blockTokens = Int(YK_KEY_TILE)
+
+    public let layers: Int
+    public let heads: Int
+    public let headDimension: Int
+    public let type: KeyValueType
+
+    public init(layers: Int, heads: Int, headDimension: Int, type: KeyValueType) {
+        self.layers = layers
+        self.heads = heads
+        self.headDimension = headDimension
+        self.type = type
+    }
+
+    var planeBytes: Int { Self.blockTokens * headDimension * type.bytes }
+    private var scaleBytes: Int { type == .q8 ? Self.blockTokens * 4 : 0 }
+    private var headBytes: Int { 2 * planeBytes + 2 * scaleBytes }
+    var layerBytes: Int { heads * headBytes }
+    /// Memory of one block of `blockTokens` tokens, all layers.
+    public var blockBytes: Int { layers * layerBytes }
+    /// Memory of one token's keys and values, all layers.
+    public var bytesPerToken: Int { blockBytes / Self.blockTokens }
+
+    func keyOffset(head: Int) -> Int { head * headBytes }
+    func valueOffset(head: Int) -> Int { head * headBytes + planeBytes }
+    func keyScaleOffset(head: Int) -> Int { head * headBytes + 2 * planeBytes }
+    func valueScaleOffset(head: Int) -> Int { keyScaleOffset(head: head) + scaleBytes }
+}
+
+/// The memory of a paged cache: numbered blocks, allocated when first used.
+///
+/// Who uses which block is decided elsewhere; this only holds the bytes. Kwon et al., "Efficient
+/// Memory Management for Large Language Model Serving with PagedAttention", arXiv:2309.06180.
+///
+/// Unchecked: the table of blocks is guarded; a block's bytes are written only for the sequence
+/// that owns it, one forward pass at a time.
+public final class KeyValueBlocks: @unchecked Sendable {
+    public let layout: KeyValueLayout
+    private let blocks = Mutex<[Int32: Storage]>([:])
+
+    public init(layout: KeyValueLayout) { self.layout = layout }
+
+    /// Bytes of the blocks allocated so far.
+    public var allocatedBytes: Int { blocks.withLock { $0.count } * layout.blockBytes }
+
+    /// Gives a block's memory back.
+    public func release(_ block: Int32) { blocks.withLock { _ = $0.removeValue(forKey: block) } }
+
+    /// Copies the whole contents of one block to another.
+    public func copy(_ source: Int32, to destination: Int32) {
+        start(of: destination).update(from: start(of: source), count: layout.blockBytes)
+    }
+
+    func start(of block: Int32) -> UnsafeMutablePointer<UInt8> {
+        blocks.withLock { blocks in
+            if let storage = blocks[block] {
+                return Unchecked(storage.start.assumingMemoryBound(to: UInt8.self))
+            }
+            let storage = Storage(byteCount: layout.blockBytes)
+            // A reused piece may hold NaN bits; masked keys must still be finite numbers.
+            storage.start.initializeMemory(as: UInt8.self, repeating: 0, count: layout.blockBytes)
+            blocks[block] = storage
+            return Unchecked(storage.start.assumingMemoryBound(to: UInt8.self))
+        }.value
+    }
+}
+
+/// Consecutive tokens of one sequence inside a batch.
+public struct SequenceSegment: Sendable, Hashable {
+    /// Rows of the batch.
+    public let rows: Range<Int>
+    /// Position in the sequence of the first of them.
+    public let firstPosition: Int
+    /// Blocks of the sequence in order; they must cover position `firstPosition + rows.count - 1`.
+    public let blocks: [Int32]
+
+    public init(rows: Range<Int>, firstPosition: Int, blocks: [Int32]) {
+        let tokens = firstPosition + rows.count
+        precondition(
+            blocks.count * KeyValueLayout.blockTokens >= tokens,
+            "\(blocks.count) blocks cannot hold \(tokens) tokens")
+        self.rows = rows
+        self.firstPosition = firstPosition
+        self.blocks = blocks
+    }
+}

@@ -1,0 +1,245 @@
+import CYuyanKernels
+
+/// Products of one activation with several weights, in one pass over the thread pool.
+///
+/// `y = x Wᵀ` for each weight: `x` is `[T, in]`, the results `[T, out]`. Each output element is
+/// reduced over `in` in index order in one chain, by itself: it does not depend on `T`, on the other
+/// weights, or on threads (docs/numerics.md, "Products").
+public func linear(_ x: Tensor, _ weights: [PackedMatrix], on device: Device) -> [Tensor] {
+    for weight in weights {
+        precondition(
+            x.width == weight.columns, "\(x.shape) times [\(weight.rows), \(weight.columns)]ᵀ")
+    }
+    let tokens = x.rowCount
+    let outputs = weights.map { Tensor(uninitialized: [tokens, $0.rows]) }
+    guard tokens > 0 else { return outputs }
+    let rounds = weights.map { $0.isBlockQuantised && device.precision == .int16 }
+    if tokens == 1 {
+        multiplyOneToken(x, weights, rounds: rounds, into: outputs, on: device)
+    } else {
+        multiplyTiles(x, weights, rounds: rounds, into: outputs, on: device)
+    }
+    return outputs
+}
+
+/// `y = x Wᵀ`: see `linear(_:_:on:)`.
+public func linear(_ x: Tensor, _ weight: PackedMatrix, on device: Device) -> Tensor {
+    linear(x, [weight], on: device)[0]
+}
+
+// MARK: - One token: stream the panels
+
+/// A stretch of panels of one weight, the unit that a worker takes.
+private struct PanelRange {
+    let weight: Int
+    let first: Int
+    let count: Int
+}
+
+private func panelRanges(_ weights: [PackedMatrix], bytesEach: Int, multiple: Int) -> [PanelRange] {
+    var ranges: [PanelRange] = []
+    for (index, weight) in weights.enumerated() {
+        let wanted = max(1, bytesEach / max(weight.panelBytes, 1))
+        let step = (wanted + multiple - 1) / multiple * multiple
+        for first in stride(from: 0, to: weight.panelCount, by: step) {
+            ranges.append(
+                PanelRange(weight: index, first: first, count: min(step, weight.panelCount - first)))
+        }
+    }
+    return ranges
+}
+
+private func multiplyOneToken(
+    _ x: Tensor, _ weights: [PackedMatrix], rounds: [Bool], into outputs: [Tensor], on device: Device
+) {
+    let kernels = device.kernels.table.pointee
+    let tile = rounds.contains(true) ? Tile16Buffer(columns: x.width, tokens: 1, stride: 1) : nil
+    if let tile { kernels.tile_int16_pack(x.pointer, x.width, 1, x.width, 1, tile.tile(0)) }
+    // Small enough that two workers finish together, large enough that the hand-out does not show.
+    let total = weights.reduce(0) { $0 + $1.byteCount }
+    let share = total / (device.pool.threadCount * 4)
+    let bytesEach = device.pool.threadCount == 1 ? Int.max / 2 : max(16 << 10, min(share, 256 << 10))
+    let ranges = panelRanges(weights, bytesEach: bytesEach, multiple: 4)
+    device.pool.parallel(ranges.count) { index, _ in
+        let range = ranges[index]
+        let weight = weights[range.weight]
+        // The last panel's padding falls into the output's own padding to 64 bytes.
+        let y = outputs[range.weight].pointer + range.first * Int(YK_PANEL)
+        let panels = weight.panels + range.first * weight.panelBytes
+        if rounds[range.weight], let tile {
+            kernels.matvec_int16(
+                weight.format, panels, range.count, weight.columns, tile.tile(0), y)
+        } else {
+            kernels.matvec_float(
+                weight.format, panels, range.count, weight.columns, x.pointer, y)
+        }
+    }
+}
+
+// MARK: - Many tokens: expand a panel once, meet every tile of tokens
+
+private func multiplyTiles(
+    _ x: Tensor, _ weights: [PackedMatrix], rounds: [Bool], into outputs: [Tensor], on device: Device
+) {
+    let kernels = device.kernels.table.pointee
+    let tiles16 = rounds.contains(true) ? packedTiles16(x, on: device) : nil
+    let tilesFloat = rounds.contains(false) ? packedTilesFloat(x, on: device) : nil
+    // Two panels at a time: the float kernel keeps both in registers.
+    let ranges = panelRanges(weights, bytesEach: 0, multiple: 2)
+    device.pool.parallel(ranges.count) { index, worker in
+        let range = ranges[index]
+        let weight = weights[range.weight]
+        let output = outputs[range.weight]
+        if rounds[range.weight], let tiles16 {
+            for panel in range.first..<range.first + range.count {
+                let expanded = expandedPanel(weight, panel: panel, worker: worker, on: device)
+                let target = PanelTarget(output: output, row: panel * Int(YK_PANEL), panels: 1)
+                for tile in 0..<tiles16.tileCount {
+                    target.write(token: tile * tiles16.stride, count: tiles16.count(tile)) {
+                        kernels.matmul_int16(
+                            weight.format, expanded, weight.columns, tiles16.tile(tile),
+                            tiles16.stride, tiles16.count(tile), $0, $1)
+                    }
+                }
+            }
+        } else if let tilesFloat {
+            let panels = widenedPanels(weight, range, worker: worker, on: device)
+            let target = PanelTarget(
+                output: output, row: range.first * Int(YK_PANEL), panels: range.count)
+            for tile in 0..<tilesFloat.tileCount {
+                target.write(token: tile * tilesFloat.stride, count: tilesFloat.count(tile)) {
+                    kernels.matmul_float(
+                        panels, range.count, weight.columns, tilesFloat.tile(tile),
+                        tilesFloat.stride, tilesFloat.count(tile), $0, $1)
+                }
+            }
+        }
+    }
+}
+
+/// Where a kernel's rows of 16 outputs go; a padded last panel goes through a side buffer.
+private struct PanelTarget {
+    let output: Tensor
+    let row: Int
+    let panels: Int
+
+    func write(token: Int, count: Int, _ body: (UnsafeMutablePointer<Float>, Int) -> Void) {
+        let width = panels * Int(YK_PANEL)
+        let start = output.pointer + token * output.width + row
+        if row + width <= output.width { return body(start, output.width) }
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: width * count) { side in
+            guard let base = side.baseAddress else { return }
+            body(base, width)
+            for i in 0..<count {
+                (start + i * output.width).update(
+                    from: base + i * width, count: output.width - row)
+            }
+        }
+    }
+}
+
+/// Float tiles `[tiles][columns][stride]` of an activation.
+private struct FloatTiles {
+    let storage: Storage
+    let columns: Int
+    let tokens: Int
+    let stride: Int
+    var tileCount: Int { (tokens + stride - 1) / stride }
+    func count(_ tile: Int) -> Int { min(stride, tokens - tile * stride) }
+    func tile(_ index: Int) -> UnsafeMutablePointer<Float> {
+        storage.start.assumingMemoryBound(to: Float.self) + index * columns * stride
+    }
+}
+
+private func packedTilesFloat(_ x: Tensor, on device: Device) -> FloatTiles {
+    let kernels = device.kernels.table.pointee
+    let stride = kernels.tile_float
+    let count = (x.rowCount + stride - 1) / stride
+    let tiles = FloatTiles(
+        storage: Storage(byteCount: count * x.width * stride * MemoryLayout<Float>.stride),
+        columns: x.width, tokens: x.rowCount, stride: stride)
+    device.pool.parallel(tiles.tileCount) { tile, _ in
+        kernels.tile_float_pack(
+            x.pointer + tile * stride * x.width, x.width, tiles.count(tile), x.width, stride,
+            tiles.tile(tile))
+    }
+    return tiles
+}
+
+/// Activations rounded to 16 bits: codes, scales and sums of every tile.
+private struct Tile16Buffer {
+    let storage: Storage
+    let columns: Int
+    let tokens: Int
+    let stride: Int
+    var tileCount: Int { (tokens + stride - 1) / stride }
+    func count(_ tile: Int) -> Int { min(stride, tokens - tile * stride) }
+
+    private var codeBytes: Int { columns / 2 * stride * 4 }
+    private var scaleBytes: Int { (columns / Int(YK_BLOCK) * stride * 4 + 63) & ~63 }
+    private var tileBytes: Int { codeBytes + 3 * scaleBytes }
+
+    init(columns: Int, tokens: Int, stride: Int) {
+        self.columns = columns
+        self.tokens = tokens
+        self.stride = stride
+        let scaleBytes = (columns / Int(YK_BLOCK) * stride * 4 + 63) & ~63
+        let tiles = (tokens + stride - 1) / stride
+        storage = Storage(byteCount: tiles * (columns / 2 * stride * 4 + 3 * scaleBytes))
+    }
+
+    func tile(_ index: Int) -> yk_tile16 {
+        let start = storage.start + index * tileBytes
+        let scales = start + codeBytes
+        return yk_tile16(
+            codes: start.assumingMemoryBound(to: Int32.self),
+            scale: scales.assumingMemoryBound(to: Float.self),
+            sum: (scales + scaleBytes).assumingMemoryBound(to: Float.self),
+            code_sum: (scales + 2 * scaleBytes).assumingMemoryBound(to: Int32.self))
+    }
+}
+
+private func packedTiles16(_ x: Tensor, on device: Device) -> Tile16Buffer {
+    let kernels = device.kernels.table.pointee
+    let stride = kernels.tile_int16
+    let tiles = Tile16Buffer(columns: x.width, tokens: x.rowCount, stride: stride)
+    device.pool.parallel(tiles.tileCount) { tile, _ in
+        kernels.tile_int16_pack(
+            x.pointer + tile * stride * x.width, x.width, tiles.count(tile), x.width, stride,
+            tiles.tile(tile))
+    }
+    return tiles
+}
+
+private func expandedPanel(
+    _ weight: PackedMatrix, panel: Int, worker: Int, on device: Device
+) -> yk_expanded16 {
+    let blocks = weight.columns / Int(YK_BLOCK)
+    let codeBytes = weight.columns * Int(YK_PANEL) * 2
+    let scaleBytes = blocks * 2 * Int(YK_PANEL) * 4
+    let start = device.scratch.bytes(codeBytes + 2 * scaleBytes, worker: worker)
+    let expanded = yk_expanded16(
+        codes: start.assumingMemoryBound(to: Int16.self),
+        scale: (start + codeBytes).assumingMemoryBound(to: Float.self),
+        minimum: (start + codeBytes + scaleBytes).assumingMemoryBound(to: Float.self))
+    device.kernels.table.pointee.expand_int16(
+        weight.format, weight.panels + panel * weight.panelBytes, weight.columns, expanded)
+    return expanded
+}
+
+private func widenedPanels(
+    _ weight: PackedMatrix, _ range: PanelRange, worker: Int, on device: Device
+) -> UnsafePointer<Float> {
+    let panels = weight.panels + range.first * weight.panelBytes
+    let size = weight.columns * Int(YK_PANEL)
+    if weight.format == YK_F32 {
+        return UnsafeRawPointer(panels).assumingMemoryBound(to: Float.self)
+    }
+    let start = device.scratch.bytes(range.count * size * 4, worker: worker)
+        .assumingMemoryBound(to: Float.self)
+    for index in 0..<range.count {
+        device.kernels.table.pointee.expand_float(
+            weight.format, panels + index * weight.panelBytes, weight.columns, start + index * size)
+    }
+    return UnsafePointer(start)
+}

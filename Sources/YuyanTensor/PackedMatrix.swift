@@ -1,0 +1,150 @@
+import CYuyanKernels
+import YuyanFormats
+
+/// A weight that cannot be used as a matrix.
+public enum WeightError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The element type exists but has no product kernel.
+    case unsupportedType(name: String, file: String, found: String, supported: [String])
+    /// The tensor does not have the two axes, or the column multiple, that it needs.
+    case shape(name: String, file: String, expected: String, found: [Int])
+
+    public var description: String {
+        switch self {
+        case .unsupportedType(let name, let file, let found, let supported):
+            "\(file): '\(name)' is stored as \(found); supported: "
+                + supported.joined(separator: ", ")
+        case .shape(let name, let file, let expected, let found):
+            "\(file): '\(name)' is \(found), expected \(expected); is the configuration of this "
+                + "checkpoint?"
+        }
+    }
+}
+
+extension ElementType {
+    /// The kernel format of a weight of this type, if there is one.
+    var panelFormat: yk_format? {
+        switch self {
+        case .f32: YK_F32
+        case .f16: YK_F16
+        case .bf16: YK_BF16
+        case .q4_0: YK_Q4_0
+        case .q4_1: YK_Q4_1
+        case .q5_0: YK_Q5_0
+        case .q5_1: YK_Q5_1
+        case .q8_0: YK_Q8_0
+        case .q4_K: YK_Q4_K
+        case .q5_K: YK_Q5_K
+        case .q6_K: YK_Q6_K
+        default: nil
+        }
+    }
+}
+
+/// A weight `[out, in]` in its stored format, re-laid in panels of 16 interleaved rows.
+///
+/// Holds every bit of the checkpoint's values; only their order in memory differs, so that one
+/// vector load meets 16 outputs and a product streams the panel from end to end.
+///
+/// Unchecked: the panels are written during initialisation only.
+public final class PackedMatrix: @unchecked Sendable {
+    /// Output features.
+    public let rows: Int
+    /// Input features.
+    public let columns: Int
+    /// As stored in the checkpoint.
+    public let elementType: ElementType
+    let format: yk_format
+    let panelBytes: Int
+    private let storage: Storage
+
+    /// Number of panels of 16 rows; the last may be padded with zero rows.
+    var panelCount: Int { (rows + Int(YK_PANEL) - 1) / Int(YK_PANEL) }
+    var panels: UnsafePointer<UInt8> { UnsafePointer(storage.start.assumingMemoryBound(to: UInt8.self)) }
+    /// Memory that the panels take.
+    public var byteCount: Int { panelCount * panelBytes }
+    /// Whether products round activations to 16 bits in `Precision.int16`.
+    var isBlockQuantised: Bool { elementType.isBlockQuantised }
+
+    /// Packs a checkpoint's tensor and lets go of its mapped pages.
+    ///
+    /// - Parameters:
+    ///   - entry: A tensor `[out, in]`.
+    ///   - rowOrder: For each output row, the row of `entry` that it is; nil keeps the order.
+    /// - Throws: `WeightError` on an element type without kernels or a tensor that is no matrix.
+    public init(
+        _ entry: TensorEntry, rowOrder: [Int]? = nil, on device: Device
+    ) throws(WeightError) {
+        guard let format = entry.elementType.panelFormat else {
+            throw .unsupportedType(
+                name: entry.name, file: entry.file.path, found: entry.elementType.name,
+                supported: ElementType.allCases.filter { $0.panelFormat != nil }.map(\.name))
+        }
+        guard entry.shape.count == 2, entry.shape[0] > 0, entry.shape[1] > 0 else {
+            throw .shape(
+                name: entry.name, file: entry.file.path, expected: "[out, in]", found: entry.shape)
+        }
+        precondition(rowOrder.map { $0.count == entry.shape[0] } ?? true, "row order of another size")
+        rows = entry.shape[0]
+        columns = entry.shape[1]
+        elementType = entry.elementType
+        self.format = format
+        let panelBytes = yk_panel_layout_of(format, entry.shape[1]).bytes
+        self.panelBytes = panelBytes
+        let panelRows = Int(YK_PANEL)
+        let panelCount = (entry.shape[0] + panelRows - 1) / panelRows
+        storage = Storage(byteCount: panelCount * panelBytes)
+        let (rows, columns) = (rows, columns)
+        let rowBytes = columns / entry.elementType.elementsPerBlock * entry.elementType.bytesPerBlock
+        let destination = storage.start
+        // Groups of panels, so that a worker reads and releases a stretch of the file at a time.
+        let group = max(1, (1 << 18) / max(panelBytes, 1))
+        entry.withUnsafeBytes { bytes in
+            guard let source = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
+            device.pool.parallel((panelCount + group - 1) / group) { chunk, _ in
+                for panel in chunk * group..<min((chunk + 1) * group, panelCount) {
+                    let first = panel * panelRows
+                    let count = min(panelRows, rows - first)
+                    withUnsafeTemporaryAllocation(
+                        of: UnsafePointer<UInt8>?.self, capacity: panelRows
+                    ) { pointers in
+                        for lane in 0..<count {
+                            let row = rowOrder.map { $0[first + lane] } ?? first + lane
+                            pointers[lane] = source + row * rowBytes
+                        }
+                        yk_pack_panel(
+                            format, pointers.baseAddress, count, columns,
+                            (destination + panel * panelBytes).assumingMemoryBound(to: UInt8.self))
+                    }
+                }
+            }
+        }
+        entry.file.release(entry.byteRange)
+    }
+
+    /// Widens one output row to float32 into `destination` (room for `columns` values).
+    func unpack(row: Int, into destination: UnsafeMutablePointer<Float>) {
+        precondition(row >= 0 && row < rows, "row \(row) of \(rows)")
+        let lane = row % Int(YK_PANEL)
+        yk_unpack_row(
+            format, panels + row / Int(YK_PANEL) * panelBytes, lane, columns, destination)
+    }
+
+    /// One output row, widened to float32 exactly as the format's reference dequantiser does.
+    public func row(_ index: Int) -> [Float] {
+        [Float](unsafeUninitializedCapacity: columns) { buffer, count in
+            guard let start = buffer.baseAddress else { return }
+            unpack(row: index, into: start)
+            count = columns
+        }
+    }
+}
+
+/// Gathers rows of an embedding table: `[T]` ids to `[T, C]`.
+public func embedding(_ ids: [Int32], table: PackedMatrix, on device: Device) -> Tensor {
+    let out = Tensor(uninitialized: [ids.count, table.columns])
+    let start = Unchecked(out.pointer)
+    device.pool.parallel(ids.count) { index, _ in
+        table.unpack(row: Int(ids[index]), into: start.value + index * table.columns)
+    }
+    return out
+}

@@ -1,0 +1,65 @@
+/// Float32 numbers in row-major order.
+///
+/// A value: operations return new tensors. The last axis is contiguous; there are no strided views.
+///
+/// Unchecked: the elements are written only by the operation that makes the tensor.
+public struct Tensor: @unchecked Sendable {
+    public let shape: [Int]
+    let storage: Storage
+
+    /// Undefined contents, for an operation to fill.
+    init(uninitialized shape: [Int]) {
+        self.shape = shape
+        storage = Storage(byteCount: shape.reduce(1, *) * MemoryLayout<Float>.stride)
+    }
+
+    /// Copies `values` in row-major order.
+    public init(_ values: [Float], shape: [Int]) {
+        precondition(
+            values.count == shape.reduce(1, *), "\(values.count) values cannot fill \(shape)")
+        self.init(uninitialized: shape)
+        values.withUnsafeBufferPointer { source in
+            guard let start = source.baseAddress else { return }
+            pointer.update(from: start, count: source.count)
+        }
+    }
+
+    /// Number of elements.
+    public var count: Int { shape.reduce(1, *) }
+
+    /// Size of the last axis; 1 for a scalar.
+    public var width: Int { shape.last ?? 1 }
+
+    /// Product of all axes but the last.
+    public var rowCount: Int { shape.dropLast().reduce(1, *) }
+
+    /// The elements in row-major order, copied.
+    public var values: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
+
+    /// One row along the last axis, copied.
+    public func row(_ index: Int) -> [Float] {
+        precondition(index >= 0 && index < rowCount, "row \(index) of \(shape)")
+        return Array(UnsafeBufferPointer(start: pointer + index * width, count: width))
+    }
+
+    /// Lends the elements of one row, unless the closure keeps them.
+    package func withRow<R>(_ index: Int, _ body: (UnsafeBufferPointer<Float>) -> R) -> R {
+        precondition(index >= 0 && index < rowCount, "row \(index) of \(shape)")
+        return body(UnsafeBufferPointer(start: pointer + index * width, count: width))
+    }
+
+    /// The same elements under another shape.
+    public func reshaped(to shape: [Int]) -> Tensor {
+        precondition(shape.reduce(1, *) == count, "\(self.shape) cannot become \(shape)")
+        return Tensor(shape: shape, storage: storage)
+    }
+
+    private init(shape: [Int], storage: Storage) {
+        self.shape = shape
+        self.storage = storage
+    }
+
+    var pointer: UnsafeMutablePointer<Float> {
+        storage.start.assumingMemoryBound(to: Float.self)
+    }
+}
