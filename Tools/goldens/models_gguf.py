@@ -38,8 +38,8 @@ CASES = {
     "rope-linear": ("bf16", "smollm"),
     "rope-yarn": ("bf16", "smollm"),
     "mistral-window": ("bf16", "smollm"),
-    "qwen2": ("f32", "qwen2"),
-    "qwen3": ("f32", "qwen2"),
+    "qwen2": ("bf16", "qwen2"),
+    "qwen3": ("bf16", "qwen2"),
 }
 MERGES = ["h e", "Ġ t", "Ġt he", "i n", "e r", "Ġ a"]
 
