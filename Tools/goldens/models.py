@@ -217,6 +217,7 @@ def make(name, seed, family, changes, dtype, purpose):
     save_file({k: golden[k].contiguous() for k in sorted(golden)}, folder / "golden.safetensors")
     logits = golden["logits.1"]
     return dict(purpose=purpose, seed=seed, stored=dtype, decodeDiffers="decode.logits" in golden,
+                decodeGap=float(f"{gap:.1e}"),
                 logitDeviation=round(logits.std().item(), 3),
                 logitMaximum=round(logits.abs().max().item(), 3))
 
