@@ -73,3 +73,13 @@ extension Device {
         }
     }
 }
+
+/// Some rows of `x` `[T, C]`, in the order given.
+public func gathered(_ x: Tensor, rows: [Int]) -> Tensor {
+    let out = Tensor(uninitialized: [rows.count, x.width])
+    for (index, row) in rows.enumerated() {
+        precondition(row >= 0 && row < x.rowCount, "row \(row) of \(x.shape)")
+        (out.pointer + index * x.width).update(from: x.pointer + row * x.width, count: x.width)
+    }
+    return out
+}

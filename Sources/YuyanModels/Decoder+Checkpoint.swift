@@ -1,0 +1,97 @@
+import YuyanFormats
+import YuyanNN
+import YuyanTensor
+
+extension Decoder {
+    /// Builds a decoder from a checkpoint; weights keep their stored formats.
+    ///
+    /// - Throws: `CheckpointError`, `FormatError` or `WeightError` naming the file and the tensor.
+    public convenience init(_ checkpoint: Checkpoint, on device: Device) throws {
+        let (family, shape) = try Families.shape(of: checkpoint)
+        let loader = BlockLoader(
+            checkpoint: checkpoint, shape: shape, device: device,
+            interleaved: family.interleavesGGUFRows && checkpoint.isGGUF)
+        let table = try PackedMatrix(
+            checkpoint.entry(
+                "model.embed_tokens.weight", shape: [shape.vocabularySize, shape.width]),
+            on: device)
+        let head: Linear =
+            if shape.tiedEmbeddings {
+                Linear(weight: table)
+            } else {
+                try checkpoint.linear(
+                    "lm_head", inputWidth: shape.width, outputWidth: shape.vocabularySize,
+                    bias: false, on: device)
+            }
+        self.init(
+            shape: shape, embeddingTable: table,
+            blocks: try (0..<shape.layerCount).map(loader.block),
+            norm: try loader.norm("model.norm"), head: head)
+    }
+}
+
+/// Reads the parts of one layer under their Hugging Face names.
+private struct BlockLoader {
+    let checkpoint: Checkpoint
+    let shape: ModelShape
+    let device: Device
+    let interleaved: Bool
+
+    func block(_ index: Int) throws -> TransformerBlock {
+        let prefix = "model.layers.\(index)."
+        return TransformerBlock(
+            attentionNorm: try norm(prefix + "input_layernorm"),
+            attention: try attention(prefix + "self_attn.", window: shape.windows[index]),
+            feedForwardNorm: try norm(prefix + "post_attention_layernorm"),
+            feedForward: try feedForward(prefix + "mlp."))
+    }
+
+    func norm(_ name: String, count: Int? = nil) throws -> RMSNorm {
+        RMSNorm(
+            weight: try checkpoint.vector(name + ".weight", count: count ?? shape.width),
+            epsilon: Float(shape.normEpsilon))
+    }
+
+    private func attention(_ prefix: String, window: Int?) throws -> SelfAttention {
+        let D = shape.headDimension
+        func project(_ name: String, heads: Int, rotates: Bool) throws -> Linear {
+            try checkpoint.linear(
+                prefix + name, inputWidth: shape.width, outputWidth: heads * D,
+                bias: shape.queryKeyValueBias,
+                rowOrder: rotates && interleaved ? halvesFromPairs(heads: heads) : nil, on: device)
+        }
+        return SelfAttention(
+            query: try project("q_proj", heads: shape.heads, rotates: true),
+            key: try project("k_proj", heads: shape.keyValueHeads, rotates: true),
+            value: try project("v_proj", heads: shape.keyValueHeads, rotates: false),
+            output: try checkpoint.linear(
+                prefix + "o_proj", inputWidth: shape.heads * D, outputWidth: shape.width,
+                bias: shape.outputBias, on: device),
+            queryNorm: shape.queryKeyNorm ? try norm(prefix + "q_norm", count: D) : nil,
+            keyNorm: shape.queryKeyNorm ? try norm(prefix + "k_norm", count: D) : nil,
+            shape: AttentionShape(
+                heads: shape.heads, keyValueHeads: shape.keyValueHeads, headDimension: D,
+                window: window))
+    }
+
+    private func feedForward(_ prefix: String) throws -> GatedFeedForward {
+        func project(_ name: String, from inputWidth: Int, to outputWidth: Int) throws -> Linear {
+            try checkpoint.linear(
+                prefix + name, inputWidth: inputWidth, outputWidth: outputWidth,
+                bias: shape.feedForwardBias, on: device)
+        }
+        return GatedFeedForward(
+            gate: try project("gate_proj", from: shape.width, to: shape.hiddenWidth),
+            up: try project("up_proj", from: shape.width, to: shape.hiddenWidth),
+            down: try project("down_proj", from: shape.hiddenWidth, to: shape.width))
+    }
+
+    /// Undoes GGUF's reordering of llama's q and k rows: pairs back to halves.
+    private func halvesFromPairs(heads: Int) -> [Int] {
+        let D = shape.headDimension
+        return (0..<heads * D).map { row in
+            let (head, i) = (row / D * D, row % D)
+            return head + (i < D / 2 ? 2 * i : 2 * (i - D / 2) + 1)
+        }
+    }
+}

@@ -1,0 +1,54 @@
+import YuyanTensor
+
+/// Causal self-attention with grouped KV heads, rotary positions and, optionally, QK-norm.
+///
+/// Ainslie et al., "GQA", arXiv:2305.13245; MHA and MQA are its two ends.
+public final class SelfAttention: Sendable {
+    let query: any Projection  // [H * D, C]
+    let key: any Projection  // [KVH * D, C]
+    let value: any Projection  // [KVH * D, C]
+    let output: any Projection  // [C, H * D]
+    let queryNorm: RMSNorm?  // [D]
+    let keyNorm: RMSNorm?  // [D]
+    let shape: AttentionShape
+
+    public init(
+        query: any Projection, key: any Projection, value: any Projection,
+        output: any Projection, queryNorm: RMSNorm? = nil, keyNorm: RMSNorm? = nil,
+        shape: AttentionShape
+    ) {
+        self.query = query
+        self.key = key
+        self.value = value
+        self.output = output
+        self.queryNorm = queryNorm
+        self.keyNorm = keyNorm
+        self.shape = shape
+    }
+
+    /// Maps `[T, C]` to `[T, C]`, adding the tokens' keys and values to the cache.
+    func callAsFunction(_ x: Tensor, layer: Int, pass: ForwardPass) -> Tensor {
+        let device = pass.device
+        let parts = project(x, [query, key, value], on: device)
+        var (q, k) = (parts[0], parts[1])
+        if let queryNorm { q = queryNorm(q, on: device) }
+        if let keyNorm { k = keyNorm(k, on: device) }
+        q = rotated(q, headDimension: shape.headDimension, table: pass.rotary, on: device)
+        k = rotated(k, headDimension: shape.headDimension, table: pass.rotary, on: device)
+        store(
+            keys: k, values: parts[2], segments: pass.segments, layer: layer, in: pass.cache,
+            on: device)
+        let mixed = attention(
+            queries: q, segments: pass.segments, layer: layer, shape: shape, in: pass.cache,
+            on: device)
+        return output(mixed, on: device)
+    }
+}
+
+/// What all layers of one forward pass share.
+struct ForwardPass {
+    let segments: [SequenceSegment]
+    let rotary: RotaryTable
+    let cache: KeyValueBlocks
+    let device: Device
+}

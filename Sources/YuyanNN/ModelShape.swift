@@ -1,0 +1,71 @@
+/// How rotary frequencies are stretched beyond the context a model was trained on.
+public enum RotaryScaling: Sendable, Hashable {
+    case none
+    /// Positions divided by `factor` (Chen et al., arXiv:2306.15595).
+    case linear(factor: Double)
+    /// A base that grows with the length so far, once that passes `trainedLength`.
+    case dynamicNTK(factor: Double, trainedLength: Int)
+    /// Peng et al., "YaRN", arXiv:2309.00071.
+    case yarn(YaRN)
+    /// Llama 3.1's smooth step between short and long wavelengths.
+    case llama3(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double,
+        trainedLength: Int)
+    /// Explicit divisors of each frequency `[R / 2]`, as GGUF's `rope_freqs.weight` holds them.
+    case divisors([Float])
+}
+
+/// The parameters of YaRN.
+public struct YaRN: Sendable, Hashable {
+    public var factor: Double
+    public var trainedLength: Int
+    public var betaFast = 32.0
+    public var betaSlow = 1.0
+    /// Multiplies cosines and sines; nil derives it from the factor (and the two mscales, if given).
+    public var attentionFactor: Double?
+    public var mscale: Double?
+    public var mscaleAllDimensions: Double?
+    /// Whether the ends of the ramp are rounded to whole dimensions.
+    public var truncate = true
+
+    public init(factor: Double, trainedLength: Int) {
+        self.factor = factor
+        self.trainedLength = trainedLength
+    }
+}
+
+/// The sizes and switches of a decoder, whatever file they came from.
+public struct ModelShape: Sendable, Hashable {
+    /// Name of the family that reads this model.
+    public var family: String
+    public var vocabularySize: Int
+    /// Model width C.
+    public var width: Int
+    /// Feed-forward width F.
+    public var hiddenWidth: Int
+    public var layerCount: Int
+    public var heads: Int
+    public var keyValueHeads: Int
+    /// Head width D.
+    public var headDimension: Int
+    public var normEpsilon: Double
+    public var ropeTheta: Double
+    public var rotaryScaling: RotaryScaling
+    /// Elements of a head that are rotated; D as a rule.
+    public var rotaryDimension: Int
+    /// Longest context that the model claims.
+    public var maximumPositions: Int
+    public var tiedEmbeddings: Bool
+    /// Biases on q, k and v.
+    public var queryKeyValueBias: Bool
+    /// Bias on the attention output projection.
+    public var outputBias: Bool
+    /// Biases on gate, up and down.
+    public var feedForwardBias: Bool
+    /// RMSNorm on each head's query and key before rotation.
+    public var queryKeyNorm: Bool
+    /// Keys that a query of each layer sees, itself included; nil for all before it.
+    public var windows: [Int?]
+
+    /// Query heads per KV head.
+    public var group: Int { heads / keyValueHeads }
+}
