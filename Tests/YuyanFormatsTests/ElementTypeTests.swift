@@ -17,6 +17,9 @@ struct ElementTypeTests {
             #expect(type.ggufCode == code)
             covered.insert(type)
         }
+        // The package has an outdated size for Q8_1; ggml-common.h: two float16 and 32 bytes.
+        #expect(ElementType.q8_1.bytesPerBlock == 36)
+        covered.insert(.q8_1)
         let expected = ElementType.allCases.filter { $0.ggufCode != nil }
         #expect(covered == Set(expected))
     }
