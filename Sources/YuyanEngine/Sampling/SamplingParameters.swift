@@ -61,7 +61,9 @@ public struct SamplingParameters: Codable, Hashable, Sendable {
         try check("topK", topK, atLeast: 0)
         try check("topP", topP, within: 0...1)
         try check("minP", minP, within: 0...1)
-        try check("typicalP", typicalP, within: .leastNormalMagnitude...1)
+        guard typicalP > 0, typicalP <= 1 else {
+            throw .parameter(name: "typicalP", value: "\(typicalP)", expected: "above 0 to 1")
+        }
         try check("repetitionPenalty", repetitionPenalty, within: 0.01...100)
         try check("presencePenalty", presencePenalty, within: -100...100)
         try check("frequencyPenalty", frequencyPenalty, within: -100...100)
