@@ -62,13 +62,10 @@ package struct LogNormalizer: Sendable {
         var scratch = [Float](repeating: 0, count: sumBlock)
         var sum = 0.0
         for start in stride(from: 0, to: logits.count, by: sumBlock) {
-            let count = min(sumBlock, logits.count - start)
-            var exponentials = scratch.mutableSpan
-            for index in 0..<count {
-                exponentials[unchecked: index] =
-                    deterministicExp(logits[unchecked: start + index] - peak.logit)
-            }
-            sum += Double(blockSum(scratch.span, 0..<count))
+            let end = min(start + sumBlock, logits.count)
+            var output = scratch.mutableSpan
+            exponentiate(logits, start..<end, minus: maximum, over: 1, into: &output)
+            sum += Double(blockSum(scratch.span, 0..<(end - start)))
         }
         logSum = Float(deterministicLog(sum))
     }

@@ -120,13 +120,7 @@ struct Truncation: Sendable {
     ///
     /// Nguyen et al., "Turning up the heat: min-p sampling", arXiv:2407.01082.
     private mutating func keepAbove(_ fraction: Float) {
-        var best: Float = 0
-        for weight in weights { best = max(best, weight) }
-        let floor = fraction * best
-        ranks.removeAll(keepingCapacity: true)
-        for index in 0..<count where weights[index] >= floor {
-            ranks.append(UInt64(index))
-        }
+        ranksAbove(fraction * largest(weights), in: weights, into: &ranks)
         keep(ranks)
     }
 
@@ -154,11 +148,8 @@ private func exponentiate(
 ) {
     var output = weights.mutableSpan
     if ids.isEmpty {
-        precondition(output.count == logits.count)
-        for index in 0..<logits.count {
-            output[unchecked: index] =
-                deterministicExp((logits[unchecked: index] - maximum) / temperature)
-        }
+        exponentiate(
+            logits, 0..<logits.count, minus: maximum, over: temperature, into: &output)
     } else {
         for (index, token) in ids.enumerated() {
             output[index] = deterministicExp((logits[Int(token)] - maximum) / temperature)
@@ -173,4 +164,14 @@ private func ranksAbove(_ floor: Float, in weights: [Float], into ranks: inout [
         let end = min(start + 64, values.count)
         appendRanks(of: values, start..<end, orderKey(floor), to: &ranks)
     }
+}
+
+/// The largest of numbers that are not negative, whose bits order as they do.
+private func largest(_ weights: [Float]) -> Float {
+    let values = weights.span
+    var best: Int32 = 0
+    for index in 0..<values.count {
+        best = max(best, Int32(bitPattern: values[unchecked: index].bitPattern))
+    }
+    return Float(bitPattern: UInt32(bitPattern: best))
 }

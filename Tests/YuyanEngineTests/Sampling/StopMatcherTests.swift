@@ -7,7 +7,9 @@ struct StopMatcherTests {
     /// Cuts a whole text at the stop that is complete first, of several the longest.
     private func oracle(_ text: [UInt8], _ stops: [String]) -> (kept: [UInt8], stop: String?) {
         for end in 0...text.count {
-            let found = stops.filter { !$0.isEmpty && text[..<end].suffix($0.utf8.count).elementsEqual($0.utf8) }
+            let found = stops.filter {
+                !$0.isEmpty && text[..<end].suffix($0.utf8.count).elementsEqual($0.utf8)
+            }
             if let stop = found.max(by: { $0.utf8.count < $1.utf8.count }) {
                 return (Array(text[..<(end - stop.utf8.count)]), stop)
             }
