@@ -16,36 +16,55 @@ struct Vocabulary: Sendable {
 
     var count: Int { offsets.count - 1 }
 
-    /// Indexes the tokens that text can be encoded to.
+    /// Which tokens their bytes lead to.
+    enum Indexing: UInt8 {
+        /// Always; a second token with the same bytes is an error.
+        case always
+        /// Only if no other token has these bytes: added tokens, which are matched elsewhere.
+        case ifFree
+        /// Never: what no text is encoded to.
+        case never
+    }
+
+    /// Indexes the tokens of an arena.
     ///
     /// - Parameters:
     ///   - arena: The bytes of all tokens.
     ///   - offsets: Where each starts, and the end of the last; never decreasing.
-    ///   - isIndexed: Whether the bytes of a token lead to its id.
-    /// - Throws: The ids of two indexed tokens with equal bytes.
-    init(arena: [UInt8], offsets: [UInt32], isIndexed: (Int) -> Bool) throws(Duplicate) {
+    ///   - indexing: How each token is indexed.
+    /// - Throws: The ids of two tokens with equal bytes, both indexed `always`.
+    init(arena: [UInt8], offsets: [UInt32], indexing: [Indexing]) throws(Duplicate) {
         self.arena = arena
         self.offsets = offsets
         var capacity = 64
         while capacity < offsets.count + offsets.count / 2 { capacity *= 2 }
         mask = capacity - 1
         slots = [UInt64](repeating: .max, count: capacity)
-        for id in 0..<count where isIndexed(id) {
-            let range = self.range(of: id)
-            if range.isEmpty { continue }
-            let hash = hashBytes(self.arena.span, range)
-            var slot = Int(truncatingIfNeeded: hash) & mask
-            while slots[slot] != .max {
-                if slots[slot] >> 32 == hash >> 32 {
-                    let other = Int(slots[slot] & 0xFFFF_FFFF)
-                    if equal(self.arena.span, range, self.arena.span, self.range(of: other)) {
-                        throw Duplicate(first: other, second: id)
-                    }
-                }
-                slot = (slot &+ 1) & mask
+        var others: [Int] = []
+        for (id, kind) in indexing.enumerated() where !range(of: id).isEmpty {
+            switch kind {
+            case .always: if let first = insert(id) { throw Duplicate(first: first, second: id) }
+            case .ifFree: others.append(id)
+            case .never: break
             }
-            slots[slot] = hash >> 32 << 32 | UInt64(id)
         }
+        for id in others { _ = insert(id) }
+    }
+
+    /// Indexes a token, or returns the one that has its bytes already.
+    private mutating func insert(_ id: Int) -> Int? {
+        let range = self.range(of: id)
+        let hash = hashBytes(arena.span, range)
+        var slot = Int(truncatingIfNeeded: hash) & mask
+        while slots[slot] != .max {
+            if slots[slot] >> 32 == hash >> 32 {
+                let other = Int(slots[slot] & 0xFFFF_FFFF)
+                if equal(arena.span, range, arena.span, self.range(of: other)) { return other }
+            }
+            slot = (slot &+ 1) & mask
+        }
+        slots[slot] = hash & 0xFFFF_FFFF_0000_0000 | UInt64(id)
+        return nil
     }
 
     /// Two ids of equal bytes.
@@ -58,6 +77,12 @@ struct Vocabulary: Sendable {
     @inline(__always)
     func range(of id: Int) -> Range<Int> {
         Range(uncheckedBounds: (Int(offsets[id]), Int(offsets[id &+ 1])))
+    }
+
+    /// Whether a token has these bytes.
+    @inline(__always)
+    func token(_ id: Int, equals bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
+        id < count && equal(bytes, range, arena.span, self.range(of: id))
     }
 
     /// The id of the indexed token with these bytes.
