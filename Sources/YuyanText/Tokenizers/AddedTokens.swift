@@ -1,7 +1,7 @@
 /// A token that is looked for in the text before anything else happens to it.
 struct AddedToken: Hashable, Sendable {
     var id: Int32
-    /// The literal bytes; for a `normalized` token, in normal form.
+    /// The literal bytes; for a normalized token of a tokenizer that normalizes, in normal form.
     var content: [UInt8]
     /// Control tokens: not found in plain text, left out of decoded text on request.
     var isSpecial = false

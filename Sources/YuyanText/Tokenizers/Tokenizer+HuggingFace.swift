@@ -1,6 +1,5 @@
 import YuyanFormats
 
-
 extension Tokenizer {
     /// Reads the tokenizer of an HF directory.
     ///
@@ -109,13 +108,15 @@ struct HuggingFaceTokenizerReader {
                     expected: "a whole number")
             }
             if let token = waiting[id] {
-                guard token.content.span.bytes.holdsSameBytes(as: text) else {
+                let bytes = (0..<text.byteCount).map { text.byte(at: $0) }
+                guard token.content == bytes || token.content == Self.composed(bytes) else {
                     throw .malformed(
                         file: file, key: "added_tokens", found: "id \(id) twice",
                         expected: "'\(text.repairedText)' there, as in model.vocab")
                 }
                 waiting[id] = nil
-                try builder.append(literal: text, id: id, indexing: .ifFree)
+                try builder.append(
+                    literal: token.content.span.bytes, id: id, indexing: .ifFree)
             } else {
                 try builder.append(text, id: id)
             }
@@ -175,22 +176,32 @@ struct HuggingFaceTokenizerReader {
             let key = "added_tokens[\(index)]"
             let content = try required(element, "content", "\(key).content", .string)
             let number = try required(element, "id", "\(key).id", .number)
-            guard let id = number.int, id >= 0 else { throw malformed("\(key).id", number, "an id") }
+            guard let id = number.int, id >= 0 else {
+                throw malformed("\(key).id", number, "an id")
+            }
             guard id < Vocabulary.maximumCount else {
                 throw .tooLarge(
                     file: file, key: "\(key).id", found: id, limit: Vocabulary.maximumCount - 1)
             }
             let isSpecial = element["special"]?.bool ?? false
+            let isNormalized = element["normalized"]?.bool ?? !isSpecial
+            var bytes = Array((content.string ?? "").utf8)
+            if normalizes, isNormalized { bytes = Self.composed(bytes) }
             tokens.append(
                 AddedToken(
-                    id: Int32(id), content: Array((content.string ?? "").utf8),
+                    id: Int32(id), content: bytes,
                     isSpecial: isSpecial,
                     isSingleWord: element["single_word"]?.bool ?? false,
                     stripsLeft: element["lstrip"]?.bool ?? false,
                     stripsRight: element["rstrip"]?.bool ?? false,
-                    isNormalized: element["normalized"]?.bool ?? !isSpecial))
+                    isNormalized: isNormalized))
         }
         return tokens
+    }
+
+    private static func composed(_ bytes: [UInt8]) -> [UInt8] {
+        var result: [UInt8] = []
+        return CanonicalComposition.shared.normalize(bytes.span, into: &result) ? result : bytes
     }
 
     private func normalizes(_ normalizer: JSONCursor?) throws(TokenizerError) -> Bool {
@@ -220,7 +231,8 @@ struct HuggingFaceTokenizerReader {
         }
         var parts = [cursor]
         if cursor["type"]?.string == "Sequence" {
-            parts = Array(try required(cursor, "pretokenizers", "pre_tokenizer", .array).array, or: [])
+            parts = Array(
+                try required(cursor, "pretokenizers", "pre_tokenizer", .array).array, or: [])
         }
         var stages: [PreTokenizer.Stage] = []
         for (index, part) in parts.enumerated() {
@@ -353,12 +365,5 @@ struct HuggingFaceTokenizerReader {
 extension [JSONCursor] {
     fileprivate init(_ elements: JSONElements?, or fallback: [JSONCursor]) {
         self = elements.map { Array($0) } ?? fallback
-    }
-}
-
-extension RawSpan {
-    fileprivate func holdsSameBytes(as other: RawSpan) -> Bool {
-        byteCount == other.byteCount
-            && (0..<byteCount).allSatisfy { byte(at: $0) == other.byte(at: $0) }
     }
 }

@@ -25,8 +25,12 @@ struct WordScanner {
             }
         }
         index &+= width
-        if flags & UnicodeClasses.letter != 0 { return run(text, of: UnicodeClasses.letter, from: index) }
-        if flags & UnicodeClasses.number != 0 { return run(text, of: UnicodeClasses.number, from: index) }
+        if flags & UnicodeClasses.letter != 0 {
+            return run(text, of: UnicodeClasses.letter, from: index)
+        }
+        if flags & UnicodeClasses.number != 0 {
+            return run(text, of: UnicodeClasses.number, from: index)
+        }
         if flags & UnicodeClasses.space == 0 { return runOfOthers(text, from: index) }
         return spaces(text, from: start).end
     }
@@ -55,7 +59,9 @@ struct WordScanner {
                 return lineEnds(text, from: runOfOthers(text, from: after &+ nextWidth))
             }
         }
-        if flags & UnicodeClasses.space == 0 { return lineEnds(text, from: runOfOthers(text, from: after)) }
+        if flags & UnicodeClasses.space == 0 {
+            return lineEnds(text, from: runOfOthers(text, from: after))
+        }
         let (end, afterLineEnd) = spaces(text, from: start)
         return afterLineEnd ?? end
     }
@@ -66,7 +72,8 @@ struct WordScanner {
         guard flags & UnicodeClasses.digit != 0 else {
             return runOutside(text, UnicodeClasses.digit, from: start &+ width)
         }
-        return individual ? start &+ width : run(text, of: UnicodeClasses.digit, from: start &+ width)
+        return individual
+            ? start &+ width : run(text, of: UnicodeClasses.digit, from: start &+ width)
     }
 
     /// `\p{N}+` and what is between.
@@ -138,7 +145,9 @@ struct WordScanner {
     }
 
     @inline(__always)
-    private func runOfOthers(_ text: Span<UInt8>, from start: Int) -> Int { runOutside(text, Self.anyKnown, from: start) }
+    private func runOfOthers(_ text: Span<UInt8>, from start: Int) -> Int {
+        runOutside(text, Self.anyKnown, from: start)
+    }
 
     private func lineEnds(_ text: Span<UInt8>, from start: Int) -> Int {
         var index = start
