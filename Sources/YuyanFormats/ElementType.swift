@@ -21,8 +21,8 @@ public enum ElementType: Sendable, Hashable, CaseIterable {
     case iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq4_nl, iq4_xs
     /// Ternary types: recognised and sized, not readable.
     case tq1_0, tq2_0
-    /// Microscaling 4-bit floats: recognised and sized, not readable.
-    case mxfp4
+    /// Floats of 4 bits and single bits with block scales: recognised and sized, not readable.
+    case mxfp4, nvfp4, q1_0
 
     /// The type with this code in a GGUF tensor info, or `nil` if there is none.
     public init?(ggufCode: UInt32) {
@@ -64,7 +64,7 @@ public enum ElementType: Sendable, Hashable, CaseIterable {
     public var isReadable: Bool {
         switch self {
         case .iq1_s, .iq1_m, .iq2_xxs, .iq2_xs, .iq2_s, .iq3_xxs, .iq3_s, .iq4_nl, .iq4_xs,
-            .tq1_0, .tq2_0, .mxfp4:
+            .tq1_0, .tq2_0, .mxfp4, .nvfp4, .q1_0:
             false
         default: true
         }
@@ -135,6 +135,8 @@ public enum ElementType: Sendable, Hashable, CaseIterable {
         case .tq1_0: Layout("TQ1_0", 256, 54, 34, nil)
         case .tq2_0: Layout("TQ2_0", 256, 66, 35, nil)
         case .mxfp4: Layout("MXFP4", 32, 17, 39, nil)
+        case .nvfp4: Layout("NVFP4", 64, 36, 40, nil)
+        case .q1_0: Layout("Q1_0", 128, 18, 41, nil)
         }
     }
 }

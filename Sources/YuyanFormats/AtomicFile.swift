@@ -1,0 +1,144 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Replaces a file in one step: readers see the old contents or the new, never a part.
+///
+/// Writes to a temporary name in the same folder, waits until the bytes are on disk, renames, and
+/// waits for the folder. On any error the temporary file is removed and the old one stays.
+///
+/// - Parameters:
+///   - path: The file to create or replace.
+///   - write: Receives where to write to.
+/// - Throws: `.cannotWrite`, or what `write` throws.
+public func writeAtomically(
+    _ path: String, _ write: (inout FileSink) throws -> Void
+) throws {
+    guard !path.isEmpty, !path.utf8.contains(0), path.utf8.last != UInt8(ascii: "/") else {
+        throw FormatError.cannotWrite(file: path, reason: "it is not the name of a file")
+    }
+    let folder =
+        path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? "./"
+    let (temporary, descriptor) = try createTemporary(in: folder, for: path)
+    var isOpen = true
+    do {
+        var sink = FileSink(path: path, descriptor: descriptor)
+        try write(&sink)
+        try sink.flush()
+        try check(fsync(descriptor), path)
+        isOpen = false
+        try check(close(descriptor), path)
+        try check(rename(temporary, path), path)
+    } catch {
+        if isOpen { close(descriptor) }
+        unlink(temporary)
+        throw error
+    }
+    try synchronise(folder: folder, for: path)
+}
+
+/// Where `writeAtomically` lets its caller write to.
+public struct FileSink: ~Copyable {
+    private let path: String
+    private let descriptor: Int32
+    private var pending: [UInt8] = []
+    /// The number of bytes written so far.
+    public private(set) var count = 0
+
+    private static let pendingLimit = 1 << 16
+
+    init(path: String, descriptor: Int32) {
+        self.path = path
+        self.descriptor = descriptor
+    }
+
+    /// Appends bytes.
+    ///
+    /// - Throws: `.cannotWrite` with the system's reason.
+    public mutating func write(_ bytes: RawSpan) throws(FormatError) {
+        count += bytes.byteCount
+        if pending.count + bytes.byteCount > Self.pendingLimit { try flush() }
+        if bytes.byteCount > Self.pendingLimit {
+            try put(bytes)
+        } else {
+            bytes.withUnsafeBytes { pending.append(contentsOf: $0) }
+        }
+    }
+
+    /// Appends bytes.
+    ///
+    /// - Throws: `.cannotWrite` with the system's reason.
+    public mutating func write(_ bytes: [UInt8]) throws(FormatError) {
+        try write(bytes.span.bytes)
+    }
+
+    /// Appends text in UTF-8.
+    ///
+    /// - Throws: `.cannotWrite` with the system's reason.
+    public mutating func write(_ text: String) throws(FormatError) {
+        try write(Array(text.utf8))
+    }
+
+    mutating func flush() throws(FormatError) {
+        guard !pending.isEmpty else { return }
+        let bytes = pending
+        pending.removeAll(keepingCapacity: true)
+        try put(bytes.span.bytes)
+    }
+
+    private func put(_ bytes: RawSpan) throws(FormatError) {
+        try bytes.withUnsafeBytes { (buffer: UnsafeRawBufferPointer) throws(FormatError) in
+            var rest = buffer[...]
+            while !rest.isEmpty {
+                let part = UnsafeRawBufferPointer(rebasing: rest)
+                // The function of the system, not this type's.
+                #if canImport(Glibc)
+                    let written = Glibc.write(descriptor, part.baseAddress, part.count)
+                #elseif canImport(Musl)
+                    let written = Musl.write(descriptor, part.baseAddress, part.count)
+                #elseif canImport(Darwin)
+                    let written = Darwin.write(descriptor, part.baseAddress, part.count)
+                #endif
+                if written < 0 {
+                    if errno == EINTR { continue }
+                    throw .cannotWrite(file: path, reason: systemMessage(errno))
+                }
+                rest = rest.dropFirst(written)
+            }
+        }
+    }
+}
+
+private func createTemporary(
+    in folder: String, for path: String
+) throws(FormatError) -> (path: String, descriptor: Int32) {
+    while true {
+        // Not derived from the file's name, which may already be as long as names can be.
+        let name = folder + ".yuyan-" + String(UInt64.random(in: .min ... .max), radix: 36) + ".tmp"
+        let descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        if descriptor >= 0 { return (name, descriptor) }
+        let code = errno
+        if code != EEXIST && code != EINTR {
+            throw .cannotWrite(file: path, reason: systemMessage(code))
+        }
+    }
+}
+
+private func check(_ result: Int32, _ path: String) throws(FormatError) {
+    guard result == 0 else { throw .cannotWrite(file: path, reason: systemMessage(errno)) }
+}
+
+/// Makes a rename in `folder` survive a loss of power.
+private func synchronise(folder: String, for path: String) throws(FormatError) {
+    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw .cannotWrite(file: path, reason: systemMessage(errno)) }
+    defer { close(descriptor) }
+    // Some file systems cannot synchronise folders and say so; nothing more can be done there.
+    guard fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP else {
+        throw .cannotWrite(file: path, reason: systemMessage(errno))
+    }
+}
