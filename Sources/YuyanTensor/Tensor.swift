@@ -43,9 +43,11 @@ public struct Tensor: @unchecked Sendable {
     }
 
     /// Lends the elements of one row, unless the closure keeps them.
-    package func withRow<R>(_ index: Int, _ body: (UnsafeBufferPointer<Float>) -> R) -> R {
+    package func withRow<R, E: Error>(
+        _ index: Int, _ body: (UnsafeBufferPointer<Float>) throws(E) -> R
+    ) throws(E) -> R {
         precondition(index >= 0 && index < rowCount, "row \(index) of \(shape)")
-        return body(UnsafeBufferPointer(start: pointer + index * width, count: width))
+        return try body(UnsafeBufferPointer(start: pointer + index * width, count: width))
     }
 
     /// The same elements under another shape.

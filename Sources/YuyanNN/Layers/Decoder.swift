@@ -23,19 +23,19 @@ public final class Decoder: Sendable {
             scaling: shape.rotaryScaling)
     }
 
-    /// Runs a batch, extends the cache, and returns logits `[rows.count, V]` of the rows asked for.
+    /// Logits `[rows.count, V]` of some rows of the residual stream `[T, C]`.
     ///
-    /// - Parameters:
-    ///   - rows: Rows of the batch whose logits are wanted, ascending; prefill wants few or none.
-    public func logits(
-        _ batch: TokenBatch, rows: [Int], cache: KeyValueBlocks, on device: Device
-    ) -> Tensor {
-        let hidden = hiddenStates(batch, cache: cache, on: device)
-        if rows.count == batch.tokens.count { return head(norm(hidden, on: device), on: device) }
-        return head(norm(gathered(hidden, rows: rows), on: device), on: device)
+    /// Prefill wants one row or none: the head is a third of a small model's work.
+    public func logits(hidden: Tensor, rows: [Int], on device: Device) -> Tensor {
+        let wanted =
+            rows.count == hidden.rowCount && rows.first == 0
+            ? hidden : gathered(hidden, rows: rows)
+        return head(norm(wanted, on: device), on: device)
     }
 
-    /// The residual stream `[T, C]` after the last block, before the final norm.
+    /// Runs a batch, extends the cache, and returns the residual stream `[T, C]` before the last norm.
+    ///
+    /// - Parameter batch: Segments whose blocks belong to `cache`.
     public func hiddenStates(
         _ batch: TokenBatch, cache: KeyValueBlocks, on device: Device
     ) -> Tensor {

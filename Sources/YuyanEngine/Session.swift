@@ -1,0 +1,133 @@
+import YuyanNN
+import YuyanTensor
+
+/// One sequence and its cache: feeds prompts in chunks and yields logits to sample from.
+///
+/// A prompt that begins like what is already cached is only computed from where they part, which
+/// changes no bit of the result (docs/numerics.md, "Attention").
+public final class Session {
+    /// Most tokens that the sequence may have.
+    public let contextLimit: Int
+    /// Tokens to a prefill pass.
+    public let chunkSize: Int
+    public let cache: KeyValueBlocks
+    /// Tokens whose keys and values are cached.
+    public private(set) var cachedTokens: [Int32] = []
+    private let model: Decoder
+    private let device: Device
+    private var allocator: BlockAllocator
+    private var blocks: [Int32] = []
+
+    /// - Parameters:
+    ///   - chunkSize: Tokens to a prefill pass; memory for activations grows with it.
+    ///   - contextLimit: At most the model's own maximum, which is the default.
+    public init(
+        model: Decoder, device: Device, keyValueType: KeyValueType = .f16, chunkSize: Int = 512,
+        contextLimit: Int? = nil
+    ) {
+        precondition(chunkSize > 0, "chunks of \(chunkSize) tokens")
+        self.model = model
+        self.device = device
+        self.chunkSize = chunkSize
+        self.contextLimit = min(contextLimit ?? .max, model.shape.maximumPositions)
+        cache = KeyValueBlocks(layout: model.cacheLayout(type: keyValueType))
+        let blockTokens = KeyValueLayout.blockTokens
+        allocator = BlockAllocator(
+            capacity: (self.contextLimit + blockTokens - 1) / blockTokens)
+    }
+
+    /// Computes the part of a prompt that is not cached and returns its last token's logits `[1, V]`.
+    ///
+    /// - Parameter onRow: If given, called with every prompt position and its logits, in order, and
+    ///   nothing is taken from the cache.
+    /// - Throws: `GenerationError`; whatever `onRow` throws.
+    public func prefill(
+        _ prompt: [Int32], onRow: ((Int, UnsafeBufferPointer<Float>) throws -> Void)? = nil
+    ) throws -> Tensor {
+        try check(prompt)
+        let shared = zip(prompt, cachedTokens).prefix { $0 == $1 }.count
+        truncate(to: onRow == nil ? min(shared, prompt.count - 1) : 0)
+        var logits: Tensor?
+        while cachedTokens.count < prompt.count {
+            let start = cachedTokens.count
+            let end = min(start + chunkSize, prompt.count)
+            let hidden = try forward(Array(prompt[start..<end]), contextLength: prompt.count)
+            if let onRow {
+                try visit(hidden, firstPosition: start, onRow)
+            }
+            if end == prompt.count {
+                logits = model.logits(hidden: hidden, rows: [end - start - 1], on: device)
+            }
+        }
+        guard let logits else { throw GenerationError.emptyPrompt }
+        return logits
+    }
+
+    /// Appends one token and returns its logits `[1, V]`.
+    ///
+    /// - Throws: `GenerationError.contextExceeded` if the context is full.
+    public func decode(_ token: Int32) throws -> Tensor {
+        let hidden = try forward([token], contextLength: nil)
+        return model.logits(hidden: hidden, rows: [0], on: device)
+    }
+
+    /// Forgets the tokens from `count` on.
+    public func truncate(to count: Int) {
+        guard count < cachedTokens.count else { return }
+        cachedTokens.removeLast(cachedTokens.count - count)
+        let blockTokens = KeyValueLayout.blockTokens
+        let kept = (count + blockTokens - 1) / blockTokens
+        for block in blocks.dropFirst(kept) { allocator.release(block) }
+        blocks.removeLast(max(0, blocks.count - kept))
+    }
+
+    /// Entries in a row of logits.
+    public var vocabularySize: Int { model.shape.vocabularySize }
+
+    /// Whether the context is full.
+    public var isFull: Bool { cachedTokens.count >= contextLimit }
+
+    private func forward(_ tokens: [Int32], contextLength: Int?) throws -> Tensor {
+        let start = cachedTokens.count
+        let needed = (start + tokens.count + KeyValueLayout.blockTokens - 1)
+            / KeyValueLayout.blockTokens
+        guard start + tokens.count <= contextLimit,
+            let more = allocator.allocate(max(0, needed - blocks.count))
+        else {
+            throw GenerationError.contextExceeded(
+                promptTokens: start + tokens.count, limit: contextLimit)
+        }
+        blocks += more
+        let batch = TokenBatch(
+            tokens: tokens, firstPosition: start, blocks: blocks, contextLength: contextLength)
+        let hidden = model.hiddenStates(batch, cache: cache, on: device)
+        cachedTokens += tokens
+        return hidden
+    }
+
+    private func visit(
+        _ hidden: Tensor, firstPosition: Int,
+        _ onRow: (Int, UnsafeBufferPointer<Float>) throws -> Void
+    ) throws {
+        // A few rows at a time: logits of a whole chunk would take more memory than the model.
+        let rowsEach = 48
+        for start in stride(from: 0, to: hidden.rowCount, by: rowsEach) {
+            let end = min(start + rowsEach, hidden.rowCount)
+            let logits = model.logits(hidden: hidden, rows: Array(start..<end), on: device)
+            for row in start..<end {
+                try logits.withRow(row - start) { try onRow(firstPosition + row, $0) }
+            }
+        }
+    }
+
+    private func check(_ prompt: [Int32]) throws(GenerationError) {
+        guard !prompt.isEmpty else { throw .emptyPrompt }
+        guard prompt.count <= contextLimit else {
+            throw .contextExceeded(promptTokens: prompt.count, limit: contextLimit)
+        }
+        let size = model.shape.vocabularySize
+        if let token = prompt.first(where: { $0 < 0 || Int($0) >= size }) {
+            throw .unknownToken(token, vocabularySize: size)
+        }
+    }
+}
