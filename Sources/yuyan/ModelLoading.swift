@@ -1,0 +1,98 @@
+import YuyanEngine
+import YuyanFormats
+import YuyanModels
+import YuyanNN
+import YuyanTensor
+import YuyanText
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Models that `make run` and the fetch scripts cache, by the short name that commands take.
+enum CachedModels {
+    static let files = [
+        "smollm2-135m": "SmolLM2-135M-Instruct.Q4_1.gguf",
+        "qwen2.5-coder-0.5b": "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+        "qwen2.5-coder-1.5b": "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+    ]
+
+    /// `$YUYAN_HOME`, or `~/.cache/yuyan`.
+    static var folder: String {
+        if let home = getenv("YUYAN_HOME") { return String(cString: home) }
+        let home = getenv("HOME").map { String(cString: $0) } ?? "."
+        return home + "/.cache/yuyan"
+    }
+
+    /// The path that a `--model` argument means: a cached name's file, or the argument itself.
+    static func path(of model: String) throws -> String {
+        guard access(model, F_OK) != 0, let file = files[model] else {
+            if access(model, F_OK) != 0, !model.contains("/"), !model.contains(".") {
+                throw CommandError.unknownModel(model, known: files.keys.sorted())
+            }
+            return model
+        }
+        let path = folder + "/" + file
+        guard access(path, F_OK) == 0 else {
+            throw CommandError.notCached(model, path: path)
+        }
+        return path
+    }
+}
+
+/// A command that cannot do what its arguments ask.
+enum CommandError: Error, CustomStringConvertible {
+    case unknownModel(String, known: [String])
+    case notCached(String, path: String)
+    case noChatTemplate(String)
+    case badArgument(String)
+
+    var description: String {
+        switch self {
+        case .unknownModel(let name, let known):
+            "'\(name)' is neither a file, a directory nor a cached name; cached names: "
+                + known.joined(separator: ", ")
+        case .notCached(let name, let path):
+            "'\(name)' is not cached at \(path); run `make run` (smollm2-135m) or "
+                + "`scripts/fetch-model \(name)` first"
+        case .noChatTemplate(let path):
+            "\(path): no chat template; use --raw to give the text as it is"
+        case .badArgument(let text): text
+        }
+    }
+}
+
+/// An opened model with its tokenizer, ready to run.
+struct LoadedModel {
+    let path: String
+    let decoder: Decoder
+    let tokenizer: Tokenizer
+    let device: Device
+
+    init(_ model: String, device: Device) throws {
+        path = try CachedModels.path(of: model)
+        let checkpoint = try Checkpoint(path: path)
+        tokenizer = try Tokenizer(checkpoint)
+        decoder = try Decoder(checkpoint, on: device)
+        self.device = device
+    }
+
+    /// Stop tokens that exist in the model's vocabulary.
+    var endOfSequence: [Int32] {
+        tokenizer.endOfGeneration.filter { Int($0) < decoder.shape.vocabularySize }.sorted()
+    }
+}
+
+extension Tokenizer {
+    /// The tokenizer that lies in or beside a checkpoint.
+    convenience init(_ checkpoint: Checkpoint) throws {
+        switch checkpoint.source {
+        case .gguf(let file): try self.init(gguf: file)
+        case .huggingFace(let directory, _): try self.init(directory: directory.path)
+        }
+    }
+}
