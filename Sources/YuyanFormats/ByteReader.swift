@@ -55,13 +55,13 @@ struct ByteReader {
 
 extension RawSpan {
     /// The byte at `offset`, which must be inside.
-    @inline(__always)
+    @inlinable @inline(__always)
     func byte(_ offset: Int) -> UInt8 {
         unsafeLoadUnaligned(fromByteOffset: offset, as: UInt8.self)
     }
 
     /// The little-endian integer at `offset`, which must be inside; any alignment.
-    @inline(__always)
+    @inlinable @inline(__always)
     func littleEndian<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type, at offset: Int) -> T {
         T(littleEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: type))
     }

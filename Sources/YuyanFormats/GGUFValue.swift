@@ -74,6 +74,7 @@ public struct GGUFArray: Sendable {
     /// The bytes need not be UTF-8: vocabularies contain pieces of characters.
     ///
     /// - Precondition: The elements are strings; `GGUFFile.array(_:of:)` checks that.
+    @inlinable
     public func forEachStringBytes<E: Error>(_ body: (RawSpan) throws(E) -> Void) throws(E) {
         precondition(elementType == .string, "'\(key)' is an array of \(elementType)")
         try file.withBytes { (bytes: RawSpan) throws(E) in

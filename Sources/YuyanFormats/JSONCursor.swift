@@ -1,12 +1,18 @@
 /// One value of a JSON document.
 public struct JSONCursor: Sendable {
-    let tape: JSONTape
-    let index: Int
+    @usableFromInline let tape: JSONTape
+    @usableFromInline let index: Int
 
-    private var node: JSONNode { tape.nodes[index] }
+    @inlinable
+    init(tape: JSONTape, index: Int) {
+        self.tape = tape
+        self.index = index
+    }
+
+    @inlinable var node: JSONNode { tape.nodes[index] }
 
     /// The type of this value.
-    public var kind: JSONKind { node.kind }
+    @inlinable public var kind: JSONKind { node.kind }
 
     /// Whether this is `null`.
     public var isNull: Bool { node.tag == .null }
@@ -55,6 +61,7 @@ public struct JSONCursor: Sendable {
     /// - Parameters:
     ///   - scratch: Room for decoded escapes, to be reused between calls.
     ///   - body: Receives bytes that are valid until it returns.
+    @inlinable
     public func withStringBytes<R, E: Error>(
         _ scratch: inout [UInt8], _ body: (RawSpan) throws(E) -> R
     ) throws(E) -> R? {
@@ -69,7 +76,7 @@ public struct JSONCursor: Sendable {
     public var count: Int { node.isContainer ? node.count : 0 }
 
     /// The elements, or `nil` if this is no array.
-    public var array: JSONElements? {
+    @inlinable public var array: JSONElements? {
         guard node.tag == .array else { return nil }
         return JSONElements(tape: tape, position: index + 1, left: node.count)
     }
@@ -111,6 +118,7 @@ public struct JSONCursor: Sendable {
     /// Calls `body` with the UTF-8 bytes of each key and its value, in the order of the text.
     ///
     /// - Precondition: This is an object.
+    @inlinable
     public func forEachEntry<E: Error>(
         _ body: (_ key: RawSpan, _ value: JSONCursor) throws(E) -> Void
     ) throws(E) {
@@ -143,9 +151,16 @@ public struct JSONCursor: Sendable {
 
 /// The elements of a JSON array, in order.
 public struct JSONElements: Sequence, IteratorProtocol, Sendable {
-    let tape: JSONTape
-    var position: Int
-    var left: Int
+    @usableFromInline let tape: JSONTape
+    @usableFromInline var position: Int
+    @usableFromInline var left: Int
+
+    @inlinable
+    init(tape: JSONTape, position: Int, left: Int) {
+        self.tape = tape
+        self.position = position
+        self.left = left
+    }
 
     /// The number of elements not yet returned.
     public var count: Int { left }
@@ -154,6 +169,7 @@ public struct JSONElements: Sequence, IteratorProtocol, Sendable {
     public var underestimatedCount: Int { left }
 
     /// The next element, or `nil` after the last.
+    @inlinable
     public mutating func next() -> JSONCursor? {
         guard left > 0 else { return nil }
         left -= 1

@@ -59,11 +59,12 @@ public struct JSONDocument: Sendable {
 }
 
 /// What all cursors into one document share.
+@usableFromInline
 final class JSONTape: Sendable {
-    let nodes: [JSONNode]
-    let file: MappedFile
+    @usableFromInline let nodes: [JSONNode]
+    @usableFromInline let file: MappedFile
     /// The text inside `file`; places in `nodes` count from its start.
-    let range: Range<Int>
+    @usableFromInline let range: Range<Int>
 
     init(nodes: [JSONNode], file: MappedFile, range: Range<Int>) {
         self.nodes = nodes
@@ -71,13 +72,13 @@ final class JSONTape: Sendable {
         self.range = range
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     func withText<R, E: Error>(_ body: (RawSpan) throws(E) -> R) throws(E) -> R {
         try file.withBytes { (bytes: RawSpan) throws(E) in try body(bytes.extracting(range)) }
     }
 
     /// Lends the text of a string; `scratch` is used if there are escapes to decode.
-    @inline(__always)
+    @inlinable @inline(__always)
     func withString<R, E: Error>(
         _ node: JSONNode, _ text: borrowing RawSpan, _ scratch: inout [UInt8],
         _ body: (RawSpan) throws(E) -> R

@@ -1,4 +1,5 @@
 /// Backslash sequences in JSON strings.
+@usableFromInline
 enum JSONEscape {
     /// Checks the escape whose backslash is at `start`; returns what follows it.
     static func check(_ bytes: borrowing RawSpan, at start: Int) throws(JSONFault) -> Int {
@@ -29,6 +30,7 @@ enum JSONEscape {
     }
 
     /// Replaces `output` by the text in `range`, whose escapes were checked.
+    @usableFromInline
     static func decode(_ bytes: borrowing RawSpan, _ range: Range<Int>, into output: inout [UInt8])
     {
         output.removeAll(keepingCapacity: true)

@@ -19,8 +19,10 @@ public enum JSONKind: Sendable, Hashable {
 /// Four bits say what it is; two fields of 30 bits say where. For a number or string they are the
 /// length and place of its text; for an array or object the index of the word after its last part,
 /// and the number of its elements or entries.
-struct JSONNode: BitwiseCopyable {
-    enum Tag: UInt64 {
+@usableFromInline
+struct JSONNode: BitwiseCopyable, Sendable {
+    @usableFromInline
+    enum Tag: UInt64, Sendable {
         case null, no, yes
         /// Digits with an optional sign, as opposed to a fraction or an exponent.
         case integer
@@ -34,7 +36,7 @@ struct JSONNode: BitwiseCopyable {
 
     static let fieldLimit = 1 << 30
 
-    private var word: UInt64
+    @usableFromInline var word: UInt64
 
     init(_ tag: Tag, high: Int = 0, low: Int = 0) {
         word =
@@ -42,20 +44,21 @@ struct JSONNode: BitwiseCopyable {
             | UInt64(truncatingIfNeeded: low)
     }
 
-    var tag: Tag { Tag(rawValue: word >> 60) ?? .null }
-    private var high: Int { Int(word >> 30 & 0x3FFF_FFFF) }
-    private var low: Int { Int(word & 0x3FFF_FFFF) }
+    @inlinable var tag: Tag { Tag(rawValue: word >> 60) ?? .null }
+    @inlinable var high: Int { Int(word >> 30 & 0x3FFF_FFFF) }
+    @inlinable var low: Int { Int(word & 0x3FFF_FFFF) }
 
     /// Where the text of a number or string is, without quotes.
-    var textRange: Range<Int> { low..<low + high }
+    @inlinable var textRange: Range<Int> { low..<low + high }
     /// The elements of an array or entries of an object.
-    var count: Int { low }
-    var isContainer: Bool { word >> 60 >= Tag.array.rawValue }
+    @inlinable var count: Int { low }
+    @inlinable var isContainer: Bool { word >> 60 >= Tag.array.rawValue }
 
     /// The index of the word after this value, which is at `index`.
+    @inlinable
     func next(after index: Int) -> Int { isContainer ? high : index + 1 }
 
-    var kind: JSONKind {
+    @inlinable var kind: JSONKind {
         switch tag {
         case .null: .null
         case .no, .yes: .bool

@@ -19,7 +19,7 @@ public final class MappedFile: Sendable {
 
     // Read-only memory that lives until deinit; nil exactly if count is 0. Nothing writes to it
     // after init, so sharing it between threads is safe.
-    private nonisolated(unsafe) let base: UnsafeRawPointer?
+    @usableFromInline nonisolated(unsafe) let base: UnsafeRawPointer?
     private let isMapped: Bool
 
     /// Maps a whole regular file; an empty one is allowed.
@@ -88,6 +88,7 @@ public final class MappedFile: Sendable {
     }
 
     /// Lends all bytes for the duration of `body`.
+    @inlinable
     public func withBytes<R, E: Error>(_ body: (RawSpan) throws(E) -> R) throws(E) -> R {
         let buffer = UnsafeRawBufferPointer(start: base, count: count)
         return try body(buffer.bytes)
@@ -96,6 +97,7 @@ public final class MappedFile: Sendable {
     /// Lends the address of some bytes for the duration of `body`, to hand them to C.
     ///
     /// - Precondition: `range` lies inside the file.
+    @inlinable
     public func withUnsafeBytes<R, E: Error>(
         in range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {
@@ -128,7 +130,8 @@ public final class MappedFile: Sendable {
         advise(range.lowerBound / page * page, range.upperBound, MADV_WILLNEED)
     }
 
-    private func check(_ range: Range<Int>) {
+    @usableFromInline
+    func check(_ range: Range<Int>) {
         precondition(
             range.lowerBound >= 0 && range.upperBound <= count,
             "bytes \(range) are outside of \(path), which has \(count)")
