@@ -66,7 +66,8 @@ extension Session {
         let limit = parameters.maxTokens ?? .max
         var values = [Float](repeating: 0, count: vocabularySize)
         while result.tokens.count < limit {
-            let token = try next(&sampler, logits, &values, position: prompt.count + result.tokens.count, &result)
+            let token = try next(
+                &sampler, logits, &values, position: prompt.count + result.tokens.count, &result)
             result.tokens.append(token)
             if let finish = onToken(token) ?? sampler.finish(after: token) {
                 result.finish = finish

@@ -89,7 +89,8 @@ public final class Session {
 
     private func forward(_ tokens: [Int32], contextLength: Int?) throws -> Tensor {
         let start = cachedTokens.count
-        let needed = (start + tokens.count + KeyValueLayout.blockTokens - 1)
+        let needed =
+            (start + tokens.count + KeyValueLayout.blockTokens - 1)
             / KeyValueLayout.blockTokens
         guard start + tokens.count <= contextLimit,
             let more = allocator.allocate(max(0, needed - blocks.count))

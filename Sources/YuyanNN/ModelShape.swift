@@ -8,7 +8,8 @@ public enum RotaryScaling: Sendable, Hashable {
     /// Peng et al., "YaRN", arXiv:2309.00071.
     case yarn(YaRN)
     /// Llama 3.1's smooth step between short and long wavelengths.
-    case llama3(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double,
+    case llama3(
+        factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double,
         trainedLength: Int)
     /// Explicit divisors of each frequency `[R / 2]`, as GGUF's `rope_freqs.weight` holds them.
     case divisors([Float])

@@ -40,7 +40,9 @@ public func store(
         keys.width == width && values.shape == keys.shape, "\(keys.shape), \(values.shape)")
     let kernel = device.kernels.table.pointee.store_kv
     for segment in segments {
-        let starts = segment.blocks.map { Unchecked(cache.start(of: $0) + layer * layout.layerBytes) }
+        let starts = segment.blocks.map {
+            Unchecked(cache.start(of: $0) + layer * layout.layerBytes)
+        }
         forEachRow(segment.rows.count, width: 4 * width, on: device) { index in
             let row = segment.rows.lowerBound + index
             let position = segment.firstPosition + index

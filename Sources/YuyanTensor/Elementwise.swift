@@ -58,7 +58,8 @@ extension Device {
     /// The largest value and the sum of `exp(x - largest)`, from which log-softmax follows.
     ///
     /// The sum runs in 16 interleaved chains and a fixed tree.
-    package func sumOfExponentials(_ x: UnsafeBufferPointer<Float>) -> (largest: Float, sum: Float) {
+    package func sumOfExponentials(_ x: UnsafeBufferPointer<Float>) -> (largest: Float, sum: Float)
+    {
         guard let start = x.baseAddress else { preconditionFailure("log-softmax of nothing") }
         let largest = kernels.table.pointee.maximum(start, x.count)
         return (largest, kernels.table.pointee.sum_exp(start, largest, x.count))
@@ -68,7 +69,9 @@ extension Device {
     package func exponential(_ x: [Float]) -> [Float] {
         [Float](unsafeUninitializedCapacity: x.count) { buffer, count in
             guard let start = buffer.baseAddress else { return }
-            x.withUnsafeBufferPointer { kernels.table.pointee.exponential($0.baseAddress, x.count, start) }
+            x.withUnsafeBufferPointer {
+                kernels.table.pointee.exponential($0.baseAddress, x.count, start)
+            }
             count = x.count
         }
     }

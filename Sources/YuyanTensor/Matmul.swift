@@ -43,14 +43,16 @@ private func panelRanges(_ weights: [PackedMatrix], bytesEach: Int, multiple: In
         let step = (wanted + multiple - 1) / multiple * multiple
         for first in stride(from: 0, to: weight.panelCount, by: step) {
             ranges.append(
-                PanelRange(weight: index, first: first, count: min(step, weight.panelCount - first)))
+                PanelRange(weight: index, first: first, count: min(step, weight.panelCount - first))
+            )
         }
     }
     return ranges
 }
 
 private func multiplyOneToken(
-    _ x: Tensor, _ weights: [PackedMatrix], rounds: [Bool], into outputs: [Tensor], on device: Device
+    _ x: Tensor, _ weights: [PackedMatrix], rounds: [Bool], into outputs: [Tensor],
+    on device: Device
 ) {
     let kernels = device.kernels.table.pointee
     let tile = rounds.contains(true) ? Tile16Buffer(columns: x.width, tokens: 1, stride: 1) : nil
@@ -58,7 +60,8 @@ private func multiplyOneToken(
     // Small enough that two workers finish together, large enough that the hand-out does not show.
     let total = weights.reduce(0) { $0 + $1.byteCount }
     let share = total / (device.pool.threadCount * 4)
-    let bytesEach = device.pool.threadCount == 1 ? Int.max / 2 : max(16 << 10, min(share, 256 << 10))
+    let bytesEach =
+        device.pool.threadCount == 1 ? Int.max / 2 : max(16 << 10, min(share, 256 << 10))
     let ranges = panelRanges(weights, bytesEach: bytesEach, multiple: 4)
     device.pool.parallel(ranges.count) { index, _ in
         let range = ranges[index]
@@ -79,7 +82,8 @@ private func multiplyOneToken(
 // MARK: - Many tokens: expand a panel once, meet every tile of tokens
 
 private func multiplyTiles(
-    _ x: Tensor, _ weights: [PackedMatrix], rounds: [Bool], into outputs: [Tensor], on device: Device
+    _ x: Tensor, _ weights: [PackedMatrix], rounds: [Bool], into outputs: [Tensor],
+    on device: Device
 ) {
     let kernels = device.kernels.table.pointee
     let tiles16 = rounds.contains(true) ? packedTiles16(x, on: device) : nil

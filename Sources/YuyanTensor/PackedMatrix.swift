@@ -59,7 +59,9 @@ public final class PackedMatrix: @unchecked Sendable {
 
     /// Number of panels of 16 rows; the last may be padded with zero rows.
     var panelCount: Int { (rows + Int(YK_PANEL) - 1) / Int(YK_PANEL) }
-    var panels: UnsafePointer<UInt8> { UnsafePointer(storage.start.assumingMemoryBound(to: UInt8.self)) }
+    var panels: UnsafePointer<UInt8> {
+        UnsafePointer(storage.start.assumingMemoryBound(to: UInt8.self))
+    }
     /// Memory that the panels take.
     public var byteCount: Int { panelCount * panelBytes }
     /// Whether products round activations to 16 bits in `Precision.int16`.
@@ -83,7 +85,8 @@ public final class PackedMatrix: @unchecked Sendable {
             throw .shape(
                 name: entry.name, file: entry.file.path, expected: "[out, in]", found: entry.shape)
         }
-        precondition(rowOrder.map { $0.count == entry.shape[0] } ?? true, "row order of another size")
+        precondition(
+            rowOrder.map { $0.count == entry.shape[0] } ?? true, "row order of another size")
         rows = entry.shape[0]
         columns = entry.shape[1]
         elementType = entry.elementType
@@ -94,12 +97,15 @@ public final class PackedMatrix: @unchecked Sendable {
         let panelCount = (entry.shape[0] + panelRows - 1) / panelRows
         storage = Storage(byteCount: panelCount * panelBytes)
         let (rows, columns) = (rows, columns)
-        let rowBytes = columns / entry.elementType.elementsPerBlock * entry.elementType.bytesPerBlock
+        let rowBytes =
+            columns / entry.elementType.elementsPerBlock * entry.elementType.bytesPerBlock
         let destination = storage.start
         // Groups of panels, so that a worker reads and releases a stretch of the file at a time.
         let group = max(1, (1 << 18) / max(panelBytes, 1))
         entry.withUnsafeBytes { bytes in
-            guard let source = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
+            guard let source = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) else {
+                return
+            }
             device.pool.parallel((panelCount + group - 1) / group) { chunk, _ in
                 for panel in chunk * group..<min((chunk + 1) * group, panelCount) {
                     let first = panel * panelRows

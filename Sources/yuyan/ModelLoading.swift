@@ -96,3 +96,31 @@ extension Tokenizer {
         }
     }
 }
+
+extension LoadedModel {
+    func session(_ options: CacheOptions) -> Session {
+        Session(
+            model: decoder, device: device, keyValueType: options.kv, chunkSize: options.chunk,
+            contextLimit: options.context)
+    }
+
+    /// Renders a conversation through the model's chat template, ready for the answer.
+    func chatTokens(_ messages: [ChatMessage]) throws -> [Int32] {
+        guard let source = tokenizer.chatTemplate else {
+            throw CommandError.noChatTemplate(path)
+        }
+        let template = try ChatTemplate(source: source, name: path)
+        var variables: [String: TemplateValue] = [:]
+        if let id = tokenizer.beginningOfSequence {
+            variables["bos_token"] = .string(tokenizer.text(of: id))
+        }
+        if let id = tokenizer.endOfSequence {
+            variables["eos_token"] = .string(tokenizer.text(of: id))
+        }
+        let text = try template.render(
+            messages: messages.map(\.templateValue), addGenerationPrompt: true, variables: variables
+        )
+        // The template writes the beginning itself where the model wants one.
+        return tokenizer.encode(text, parseSpecial: true, addSpecial: false)
+    }
+}

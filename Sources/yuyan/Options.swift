@@ -21,7 +21,8 @@ struct ComputeOptions: ParsableArguments {
         }
         if let kernels, !InstructionSet.available.contains(kernels) {
             let names = InstructionSet.available.map(\.rawValue).joined(separator: ", ")
-            throw ValidationError("--kernels \(kernels.rawValue) is not on this CPU; it has \(names).")
+            throw ValidationError(
+                "--kernels \(kernels.rawValue) is not on this CPU; it has \(names).")
         }
     }
 

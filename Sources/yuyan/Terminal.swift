@@ -20,11 +20,17 @@ enum Terminal {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
             #if canImport(Darwin)
-                let written = bytes.withUnsafeBytes { Darwin.write(descriptor, $0.baseAddress, $0.count) }
+                let written = bytes.withUnsafeBytes {
+                    Darwin.write(descriptor, $0.baseAddress, $0.count)
+                }
             #elseif canImport(Musl)
-                let written = bytes.withUnsafeBytes { Musl.write(descriptor, $0.baseAddress, $0.count) }
+                let written = bytes.withUnsafeBytes {
+                    Musl.write(descriptor, $0.baseAddress, $0.count)
+                }
             #else
-                let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+                let written = bytes.withUnsafeBytes {
+                    Glibc.write(descriptor, $0.baseAddress, $0.count)
+                }
             #endif
             guard written > 0 else { return }
             bytes = bytes.dropFirst(written)
@@ -36,7 +42,7 @@ enum Terminal {
 func peakResidentBytes() -> Int {
     var usage = rusage()
     #if canImport(Glibc)
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(0, &usage)
     #else
         getrusage(RUSAGE_SELF, &usage)
     #endif

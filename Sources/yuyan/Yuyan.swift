@@ -2,10 +2,10 @@ import ArgumentParser
 
 /// The command line: one subcommand a file, listed here.
 @main
-struct Yuyan: AsyncParsableCommand {
+struct Yuyan: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "yuyan",
         abstract: "Read, run and measure large language models.",
         version: "0.1.0",
-        subcommands: [])
+        subcommands: [Generate.self])
 }

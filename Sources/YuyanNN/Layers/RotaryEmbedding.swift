@@ -56,8 +56,10 @@ public struct RotaryEmbedding: Sendable {
         let ratio =
             dynamic.factor * Double(length) / Double(dynamic.trainedLength) - (dynamic.factor - 1)
         let exponent = Double(dimension) / Double(dimension - 2)
-        return Self.baseFrequencies(dimension: dimension, theta: dynamic.theta * pow(ratio, exponent))
-            .map { Float($0) }
+        return Self.baseFrequencies(
+            dimension: dimension, theta: dynamic.theta * pow(ratio, exponent)
+        )
+        .map { Float($0) }
     }
 
     /// Cosines and sines for the rows of a batch.

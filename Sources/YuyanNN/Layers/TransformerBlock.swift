@@ -21,6 +21,7 @@ public final class TransformerBlock: Sendable {
         let device = pass.device
         let attended = add(
             x, attention(attentionNorm(x, on: device), layer: layer, pass: pass), on: device)
-        return add(attended, feedForward(feedForwardNorm(attended, on: device), on: device), on: device)
+        return add(
+            attended, feedForward(feedForwardNorm(attended, on: device), on: device), on: device)
     }
 }

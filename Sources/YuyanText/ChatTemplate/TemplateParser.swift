@@ -177,7 +177,8 @@ struct TemplateParser {
         return .loop(
             TemplateLoop(
                 target: target, sequence: sequence, condition: condition, isRecursive: isRecursive,
-                needsContext: usesLoop || isRecursive, body: body, otherwise: otherwise, line: line))
+                needsContext: usesLoop || isRecursive, body: body, otherwise: otherwise, line: line)
+        )
     }
 
     private func mentionsLoop(_ target: TemplateTarget) -> Bool {

@@ -22,7 +22,8 @@ struct Generate: ParsableCommand {
     var maxTokens = 256
     @Flag(help: "No chat template; special tokens in the text are parsed.")
     var raw = false
-    @Flag(inversion: .prefixedNo, help: "Whether special tokens written in a raw prompt are parsed.")
+    @Flag(
+        inversion: .prefixedNo, help: "Whether special tokens written in a raw prompt are parsed.")
     var parseSpecial = true
     @Option(help: "Report the K likeliest tokens at every position, with log-probabilities.")
     var logprobs: Int?
@@ -59,8 +60,10 @@ struct Generate: ParsableCommand {
         }
         let rest = text.finish()
         if json {
-            print(GenerateReport(
-                result, text: text.text, loadTime: loadTime, firstToken: firstToken).json)
+            print(
+                GenerateReport(
+                    result, text: text.text, loadTime: loadTime, firstToken: firstToken
+                ).json)
         } else {
             Terminal.write(rest + "\n")
             Terminal.report(result.summary(loadTime: loadTime))
