@@ -282,6 +282,12 @@ s.upper is callable
 s is callable
 n is eq 7
 n is equalto 7
+(("a"))
+"a" if n == 7 and not f else "b"
+"%5.1f%%" | format(99.55)
+"{:.3}".format("abcdef")
+" a  b ".split(" ")
+"a b c d".rsplit(none, 2)
 n is ne 7
 n is lt 8
 n is le 7
@@ -415,7 +421,6 @@ true | int
 [] | int
 d | items | list
 l | items | list
-d.items() | items
 l | join
 l | join(", ")
 users | join(", ", attribute="name")
@@ -466,7 +471,6 @@ s | replace("", "-")
 "aaa" | replace("aa", "b")
 5 | replace("5", "6")
 s | replace("l")
-l | reverse
 l | reverse | list
 s | reverse
 5 | reverse
@@ -545,7 +549,6 @@ users | unique(attribute="age") | map(attribute="name") | list
 999 | filesizeformat
 1234567 | filesizeformat
 1234567 | filesizeformat(true)
-"a" | attr("upper")
 d | attr("b") is defined
 "abc" | attr("upper")() if false else 1
 "  x ".strip() ~ "|"
@@ -635,7 +638,6 @@ d | attr("b") is defined
 "abc".__class__ is defined
 "abc".strip("a", "b")
 "abc".upper(1)
-"abc".encode is defined
 n.real
 n.nope
 x.is_integer()
@@ -732,7 +734,6 @@ n in [7] == true
 not true == false
 loop
 loop.index
-self
 caller
 varargs
 -1 | abs

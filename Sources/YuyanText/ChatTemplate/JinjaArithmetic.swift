@@ -131,7 +131,9 @@ extension JinjaInterpreter {
                 remainder = b < 0 ? -0.0 : 0.0
             }
             if operation == .modulo { return .float(remainder) }
-            guard quotient != 0 else { return .float(a / b < 0 || (a / b).sign == .minus ? -0.0 : 0.0) }
+            guard quotient != 0 else {
+                return .float(a / b < 0 || (a / b).sign == .minus ? -0.0 : 0.0)
+            }
             let floor = quotient.rounded(.down)
             return .float(quotient - floor > 0.5 ? floor + 1 : floor)
         case .power:

@@ -15,7 +15,8 @@ extension JinjaInterpreter {
                 return .generator(try JinjaGenerator(try view.items()))
             default:
                 return .generator(
-                    try JinjaGenerator([], failure: .wrong("items needs a dict, not \(value.typeName)")))
+                    try JinjaGenerator(
+                        [], failure: .wrong("items needs a dict, not \(value.typeName)")))
             }
         case .join:
             let bound = try bound("d", "attribute")
@@ -132,7 +133,9 @@ extension JinjaInterpreter {
     ) throws(JinjaFault) -> [JinjaValue] {
         guard value.isTrue else { return [] }
         var results: [JinjaValue] = []
-        if arguments.positional.isEmpty, arguments.keyword.contains(where: { $0.name == "attribute" }) {
+        if arguments.positional.isEmpty,
+            arguments.keyword.contains(where: { $0.name == "attribute" })
+        {
             let bound = try JinjaArguments(keyword: arguments.keyword)
                 .bound(to: ["attribute", "default"], function: "map")
             let path = attributePath(bound[0])

@@ -10,7 +10,8 @@ extension JinjaInterpreter {
             _ = try bound()
             return .string(try urlEncoded(value))
         case .xmlattr:
-            return .string(try attributes(value, hasSpace: try bound("autospace")[0]?.isTrue ?? true))
+            return .string(
+                try attributes(value, hasSpace: try bound("autospace")[0]?.isTrue ?? true))
         case .indent:
             let bound = try bound("width", "first", "blank")
             return .string(
@@ -145,7 +146,8 @@ extension JinjaInterpreter {
             bytes = []
             i = 0
             while let open = firstRange(of: Array(start.utf8), in: current, from: i) {
-                guard let close = firstRange(of: Array(end.utf8), in: current, from: open.upperBound)
+                guard
+                    let close = firstRange(of: Array(end.utf8), in: current, from: open.upperBound)
                 else { break }
                 bytes += current[i..<open.lowerBound]
                 i = close.upperBound

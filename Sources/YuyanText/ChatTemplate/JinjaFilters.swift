@@ -90,7 +90,9 @@ extension JinjaInterpreter {
             guard arguments.positional.isEmpty || arguments.keyword.isEmpty else {
                 throw .wrong("format() takes positional or keyword arguments, not both")
             }
-            let entries = arguments.keyword.map { (key: JinjaValue.string($0.name), value: $0.value) }
+            let entries = arguments.keyword.map {
+                (key: JinjaValue.string($0.name), value: $0.value)
+            }
             let operand =
                 entries.isEmpty
                 ? JinjaValue.tuple(try JinjaList(arguments.positional))
@@ -211,7 +213,9 @@ extension JinjaInterpreter {
             return .integer(result)
         }
         guard number.isFinite, digits <= 323 else { return value }
-        if digits >= 0 { return .float(Double(fixedText(number, "f", precision: digits)) ?? number) }
+        if digits >= 0 {
+            return .float(Double(fixedText(number, "f", precision: digits)) ?? number)
+        }
         guard digits > -309 else { return .float(number < 0 ? -0.0 : 0) }
         let unit = Double("1e\(-digits)") ?? 1
         return .float((number / unit).rounded(.toNearestOrEven) * unit)

@@ -39,7 +39,9 @@ extension JinjaInterpreter {
                 guard let close = scalars[i...].firstIndex(of: ")") else {
                     throw .wrong("a format has '%(' without ')'")
                 }
-                guard case .dict(let dict) = operand else { throw .wrong("the format needs a dict") }
+                guard case .dict(let dict) = operand else {
+                    throw .wrong("the format needs a dict")
+                }
                 let name = String(scalars[(i + 1)..<close])
                 guard let value = dict.value(name) else {
                     throw .wrong("the format names '\(name)', which is not given")
@@ -115,7 +117,8 @@ extension JinjaInterpreter {
         var layout = layout
         switch kind {
         case "s", "r", "a":
-            let text = kind == "s" ? try string(value) : try value.representation(limit: limits.bytes)
+            let text =
+                kind == "s" ? try string(value) : try value.representation(limit: limits.bytes)
             let kept = layout.precision.map { String(text.unicodeScalars.prefix($0)) } ?? text
             layout.fill = " "
             return try aligned(kept, layout, standard: ">")
@@ -138,7 +141,9 @@ extension JinjaInterpreter {
                 }
                 whole = exact
             }
-            guard let whole else { throw .wrong("'%\(kind)' needs an integer, not \(value.typeName)") }
+            guard let whole else {
+                throw .wrong("'%\(kind)' needs an integer, not \(value.typeName)")
+            }
             let isDecimal = "diu".unicodeScalars.contains(kind)
             return try integerText(whole, isDecimal ? "d" : kind, layout)
         case "f", "F", "e", "E", "g", "G":
@@ -217,8 +222,10 @@ extension JinjaInterpreter {
             default: throw .wrong("a format has no such conversion")
             }
         }
+        rest = rest.dropFirst()
+        guard !rest.isEmpty else { return try string(value) }
         let specification = try formatBraces(
-            String(rest.dropFirst()), arguments, &automatic, depth: depth - 1)
+            String(rest), arguments, &automatic, depth: depth - 1)
         return try formatted(value, specification)
     }
 
@@ -329,7 +336,8 @@ extension JinjaInterpreter {
             digits = try padded(digits, precision, .left, with: "0")
         }
         let prefix = layout.isAlternate && radix != 10 ? "0\(kind)" : ""
-        return try signed(digits, isNegative: number < 0, prefix: prefix, layout, group: radix == 10 ? 3 : 4)
+        return try signed(
+            digits, isNegative: number < 0, prefix: prefix, layout, group: radix == 10 ? 3 : 4)
     }
 
     private func floatText(
@@ -358,7 +366,8 @@ extension JinjaInterpreter {
         }
         if let kind, "EFG".unicodeScalars.contains(kind) { digits = digits.uppercased() }
         return try signed(
-            digits, isNegative: number.sign == .minus && !number.isNaN, prefix: "", layout, group: 3)
+            digits, isNegative: number.sign == .minus && !number.isNaN, prefix: "", layout, group: 3
+        )
     }
 
     private func signed(

@@ -10,7 +10,8 @@ struct JinjaArguments {
         to names: [String], required: Int = 0, function: String
     ) throws(JinjaFault) -> [JinjaValue?] {
         guard positional.count <= names.count else {
-            throw .wrong("\(function)() takes at most \(names.count) arguments, found \(positional.count)")
+            throw .wrong(
+                "\(function)() takes at most \(names.count) arguments, found \(positional.count)")
         }
         var values: [JinjaValue?] = positional
         values += Array(repeating: nil, count: names.count - positional.count)

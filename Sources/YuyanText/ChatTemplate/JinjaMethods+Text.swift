@@ -19,7 +19,9 @@ extension JinjaInterpreter {
             return .string(try withoutTabs(text, bound[0]?.index ?? 8))
         default: break
         }
-        guard arguments.keyword.isEmpty else { throw .wrong("\(name)() takes no keyword arguments") }
+        guard arguments.keyword.isEmpty else {
+            throw .wrong("\(name)() takes no keyword arguments")
+        }
         let given = arguments.positional
         func check(_ counts: ClosedRange<Int>) throws(JinjaFault) {
             guard counts.contains(given.count) else {
@@ -59,13 +61,15 @@ extension JinjaInterpreter {
             let isSigned = text.hasPrefix("-") || text.hasPrefix("+")
             let sign = isSigned ? String(text.unicodeScalars.prefix(1)) : ""
             let digits = String(text.unicodeScalars.dropFirst(isSigned ? 1 : 0))
-            return .string(sign + (try padded(digits, width &- (isSigned ? 1 : 0), .left, with: "0")))
+            return .string(
+                sign + (try padded(digits, width &- (isSigned ? 1 : 0), .left, with: "0")))
         case "partition", "rpartition":
             try check(1...1)
             return try partitioned(text, try need(given[0], name), fromRight: name == "rpartition")
         case "removeprefix", "removesuffix":
             try check(1...1)
-            return .string(removed(text, try need(given[0], name), isPrefix: name == "removeprefix"))
+            return .string(
+                removed(text, try need(given[0], name), isPrefix: name == "removeprefix"))
         default:
             try check(0...0)
             return inspect(name, text)
@@ -393,10 +397,7 @@ func splitOnSpace(_ text: String, limit: Int?, fromRight: Bool = false) -> [Stri
         pieces.append(Array(rest.prefix { !isPythonSpace($0) }))
         rest = rest.dropFirst(pieces[pieces.count - 1].count).drop(while: isPythonSpace)
     }
-    if !rest.isEmpty {
-        while let last = rest.last, isPythonSpace(last) { rest.removeLast() }
-        pieces.append(Array(rest))
-    }
+    if !rest.isEmpty { pieces.append(Array(rest)) }
     guard fromRight else { return pieces.map { String($0) } }
     return pieces.reversed().map { String($0.reversed()) }
 }

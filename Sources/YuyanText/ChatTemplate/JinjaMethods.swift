@@ -57,13 +57,15 @@ extension JinjaInterpreter {
                 charge(walking: text)
                 let scalars = text.unicodeScalars
                 if let place = place(index, scalars.count) {
-                    return .string(String(scalars[scalars.index(scalars.startIndex, offsetBy: place)]))
+                    return .string(
+                        String(scalars[scalars.index(scalars.startIndex, offsetBy: place)]))
                 }
             }
         default: break
         }
         if let name = index.text { return member(name, of: value) ?? .undefined(name) }
-        return .undefined("item \((try? index.representation(limit: 100)) ?? "") of a \(value.typeName)")
+        return .undefined(
+            "item \((try? index.representation(limit: 100)) ?? "") of a \(value.typeName)")
     }
 
     private func place(_ index: JinjaValue, _ count: Int) -> Int? {
@@ -90,7 +92,8 @@ extension JinjaInterpreter {
             default: return nil
             }
         case .joiner(let joiner):
-            return name == "sep" ? joiner.list.items[0] : name == "used" ? .bool(joiner.isUsed) : nil
+            return name == "sep"
+                ? joiner.list.items[0] : name == "used" ? .bool(joiner.isUsed) : nil
         case .tuple(let list):
             return list.labels.firstIndex(of: name).map { list.items[$0] }
         case .dict: return Self.mutatingDictMethods.contains(name) ? .undefined(name) : nil
@@ -111,7 +114,8 @@ extension JinjaInterpreter {
         case .float: return name == "real" ? value : name == "imag" ? .float(0) : nil
         case .macro(let macro):
             switch name {
-            case "name": return macro.definition.name.map { .string(tree.names[$0]) } ?? JinjaValue.none
+            case "name":
+                return macro.definition.name.map { .string(tree.names[$0]) } ?? JinjaValue.none
             case "caller": return .bool(macro.definition.uses.contains(.caller))
             case "catch_kwargs": return .bool(macro.definition.uses.contains(.kwargs))
             case "catch_varargs": return .bool(macro.definition.uses.contains(.varargs))

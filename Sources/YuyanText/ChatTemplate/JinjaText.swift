@@ -67,7 +67,9 @@ extension JinjaValue {
             try Self.write(try view.items(), "([", "])", to: &writer, depth: depth)
         case .namespace(let namespace):
             try writer.write("<Namespace ")
-            let entries = namespace.entries.map { (key: JinjaValue.string($0.name), value: $0.value) }
+            let entries = namespace.entries.map {
+                (key: JinjaValue.string($0.name), value: $0.value)
+            }
             try Self.write(entries, to: &writer, depth: depth)
             try writer.write(">")
         case .loop(let loop):
@@ -189,7 +191,9 @@ func pythonText(_ value: Double) -> String {
 }
 
 /// A float with a fixed number of decimals (`f`) or of digits (`e`, `g`), rounded half to even.
-func fixedText(_ value: Double, _ kind: Character, precision: Int, alternate: Bool = false) -> String {
+func fixedText(_ value: Double, _ kind: Character, precision: Int, alternate: Bool = false)
+    -> String
+{
     let format = "%\(alternate ? "#" : "").\(min(precision, 400))\(kind)"
     var buffer = [CChar](repeating: 0, count: 800)
     let count = withVaList([value]) { vsnprintf(&buffer, buffer.count, format, $0) }

@@ -130,7 +130,11 @@ struct JinjaKey: Hashable {
         case .bool(let flag): hasher.combine(flag ? 1 : 0)
         case .integer(let number): hasher.combine(number)
         case .float(let number):
-            if let whole = Int(exactly: number) { hasher.combine(whole) } else { hasher.combine(number) }
+            if let whole = Int(exactly: number) {
+                hasher.combine(whole)
+            } else {
+                hasher.combine(number)
+            }
         case .string(let text), .markup(let text):
             for byte in text.utf8 { hasher.combine(byte) }
         case .tuple(let list): for item in list.items { hash(item, into: &hasher) }

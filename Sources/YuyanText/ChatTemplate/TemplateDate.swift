@@ -76,7 +76,8 @@ public struct TemplateDate: Sendable, Hashable {
                 } else {
                     result.unicodeScalars.append(scalar)
                 }
-            } else if scalar == "-" || scalar == "_" || scalar == "0" || scalar == "^", flag == nil {
+            } else if scalar == "-" || scalar == "_" || scalar == "0" || scalar == "^", flag == nil
+            {
                 flag = scalar
             } else {
                 isDirective = false

@@ -129,7 +129,9 @@ struct TemplateLexer {
         while i + 1 < source.count {
             if source[i] == UInt8(ascii: "{") {
                 let next = source[i + 1]
-                if next == UInt8(ascii: "{") || next == UInt8(ascii: "%") || next == UInt8(ascii: "#") {
+                if next == UInt8(ascii: "{") || next == UInt8(ascii: "%")
+                    || next == UInt8(ascii: "#")
+                {
                     return i
                 }
             }

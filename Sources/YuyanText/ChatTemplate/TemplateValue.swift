@@ -117,7 +117,9 @@ extension TemplateObject: Hashable {
     /// Equality of entries and their order.
     public static func == (a: TemplateObject, b: TemplateObject) -> Bool {
         a.entries.count == b.entries.count
-            && zip(a.entries, b.entries).allSatisfy { sameText($0.key, $1.key) && $0.value == $1.value }
+            && zip(a.entries, b.entries).allSatisfy {
+                sameText($0.key, $1.key) && $0.value == $1.value
+            }
     }
 
     /// Hashes consistently with `==`.

@@ -60,7 +60,8 @@ struct ChatTemplateTests {
             }
             #expect(
                 Array(text.utf8) == Array(expected.utf8),
-                "\(place)\n found    \(text.debugDescription)\n expected \(expected.debugDescription)")
+                "\(place)\n found    \(text.debugDescription)\n expected \(expected.debugDescription)"
+            )
             guard let spans = render["spans"]?.items else { return }
             let rendering = try template.renderWithGenerations(
                 messages: messages, tools: conversation["tools"]?.items,

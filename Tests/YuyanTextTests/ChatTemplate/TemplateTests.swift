@@ -24,7 +24,8 @@ struct TemplateTests {
                 }
                 #expect(
                     Array(text.utf8) == Array(expected.utf8),
-                    "\(source)\n found    \(text.debugDescription)\n expected \(expected.debugDescription)")
+                    "\(source)\n found    \(text.debugDescription)\n expected \(expected.debugDescription)"
+                )
             } catch {
                 if let expected = golden["output"]?.text {
                     Issue.record("\(source) gave \(error); jinja2: \(expected)")
