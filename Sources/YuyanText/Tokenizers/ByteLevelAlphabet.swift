@@ -23,8 +23,19 @@ enum ByteLevelAlphabet {
     ///
     /// - Returns: Whether all of it was in the alphabet; if not, nothing is appended.
     static func appendBytes(of text: RawSpan, to bytes: inout [UInt8]) -> Bool {
-        let table = byteOfScalar
-        let count = bytes.count
+        let start = bytes.count
+        bytes.append(contentsOf: repeatElement(0, count: text.byteCount))
+        let written = write(text, to: &bytes, at: start, byteOfScalar.span)
+        bytes.removeLast(bytes.count - start - (written ?? 0))
+        return written != nil
+    }
+
+    /// Writes the bytes that `text` stands for; returns how many, or nil outside the alphabet.
+    private static func write(
+        _ text: RawSpan, to bytes: inout [UInt8], at start: Int, _ table: Span<Int16>
+    ) -> Int? {
+        var output = bytes.mutableSpan
+        var written = start
         var index = 0
         while index < text.byteCount {
             let lead = text.byte(at: index)
@@ -33,21 +44,16 @@ enum ByteLevelAlphabet {
             if lead >= 0x80 {
                 guard lead >= 0xC2, lead <= 0xC5, index < text.byteCount,
                     text.byte(at: index) & 0xC0 == 0x80
-                else {
-                    bytes.removeLast(bytes.count - count)
-                    return false
-                }
+                else { return nil }
                 value = (value & 0x1F) << 6 | Int(text.byte(at: index) & 0x3F)
                 index &+= 1
             }
             let byte = table[value]
-            guard byte >= 0 else {
-                bytes.removeLast(bytes.count - count)
-                return false
-            }
-            bytes.append(UInt8(truncatingIfNeeded: byte))
+            guard byte >= 0 else { return nil }
+            output[written] = UInt8(truncatingIfNeeded: byte)
+            written &+= 1
         }
-        return true
+        return written - start
     }
 }
 
