@@ -28,7 +28,7 @@ struct TokenizerRefusalTests {
     }
 
     static func load(_ text: String) throws -> Tokenizer {
-        var template = Array("/tmp/yuyan-tokenizer-XXXXXX".utf8CString)
+        var template = Array((P_tmpdir + "/yuyan-tokenizer-XXXXXX").utf8CString)
         let folder = try #require(mkdtemp(&template).map { String(cString: $0) })
         let path = folder + "/tokenizer.json"
         defer {

@@ -19,21 +19,19 @@ enum ByteLevelAlphabet {
         return table
     }()
 
-    /// Appends the bytes that a vocabulary entry stands for.
+    /// Writes the bytes that a vocabulary entry stands for.
     ///
-    /// - Returns: Whether all of it was in the alphabet; if not, nothing is appended.
-    static func appendBytes(of text: RawSpan, to bytes: inout [UInt8]) -> Bool {
-        let start = bytes.count
-        bytes.append(contentsOf: repeatElement(0, count: text.byteCount))
-        let written = write(text, to: &bytes, at: start, byteOfScalar.span)
-        bytes.removeLast(bytes.count - start - (written ?? 0))
-        return written != nil
-    }
-
-    /// Writes the bytes that `text` stands for; returns how many, or nil outside the alphabet.
-    private static func write(
-        _ text: RawSpan, to bytes: inout [UInt8], at start: Int, _ table: Span<Int16>
-    ) -> Int? {
+    /// - Parameters:
+    ///   - text: The entry.
+    ///   - bytes: Made longer where needed, and more than that; what is past the end is undefined.
+    ///   - start: Where to write.
+    /// - Returns: The end of what was written, or nil if not all of it was in the alphabet.
+    static func write(_ text: RawSpan, to bytes: inout [UInt8], at start: Int) -> Int? {
+        let missing = start + text.byteCount - bytes.count
+        if missing > 0 {
+            bytes.append(contentsOf: repeatElement(0, count: max(missing, bytes.count, 64)))
+        }
+        let table = byteOfScalar.span
         var output = bytes.mutableSpan
         var written = start
         var index = 0
@@ -53,7 +51,7 @@ enum ByteLevelAlphabet {
             output[written] = UInt8(truncatingIfNeeded: byte)
             written &+= 1
         }
-        return written - start
+        return written
     }
 }
 
