@@ -7,6 +7,9 @@ PROMPT ?= What is the capital of France? Answer in one sentence.
 CHECKED := -c release --explicit-target-dependency-import-check error
 YUYAN := .build/release/yuyan
 
+# Ends with one line if the program $1 is missing; $2 says where to get it.
+need = $(if $(shell command -v $1),,$(error $1 is missing: $2))
+
 .DEFAULT_GOAL := help
 .PHONY: help run build model test test-models lint fuzz check-neon goldens bench-peers clean
 
@@ -40,8 +43,7 @@ fuzz: .need-swift ## Send 1,000,000 damaged inputs (YUYAN_FUZZ) through the read
 	@YUYAN_FUZZ=$${YUYAN_FUZZ:-1000000} $(SWIFT) test $(CHECKED) --filter FuzzTests
 
 check-neon: ## Check that the NEON kernels compile, on any machine with clang
-	@command -v clang > /dev/null || \
-	    { echo "clang is missing: install it (it comes with Swift; Debian: apt-get install clang)" >&2; exit 1; }
+	$(call need,clang,it comes with Swift; Debian: apt-get install clang)
 	clang --target=aarch64-linux-gnu -O2 -std=c11 -Wall -Werror -ffreestanding \
 	    -ISources/CYuyanKernels/include -fsyntax-only Sources/CYuyanKernels/neon.c
 
@@ -57,7 +59,6 @@ clean: ## Remove what was built
 
 .PHONY: .need-swift
 .need-swift:
-	@command -v $(firstword $(SWIFT)) > /dev/null || \
-	    { echo "swift is missing: install Swift 6.2 or later, see https://www.swift.org/install" >&2; exit 1; }
+	$(call need,$(firstword $(SWIFT)),install Swift 6.2 or later from https://www.swift.org/install)
 
 export PROMPT
