@@ -16,6 +16,9 @@ enum Terminal {
 
     static func report(_ line: String) { write(line + "\n", descriptor: 2) }
 
+    /// Writes to stderr without ending the line.
+    static func status(_ text: String) { write(text, descriptor: 2) }
+
     private static func write(_ text: String, descriptor: Int32) {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {

@@ -7,5 +7,5 @@ struct Yuyan: ParsableCommand {
         commandName: "yuyan",
         abstract: "Read, run and measure large language models.",
         version: "0.1.0",
-        subcommands: [Generate.self])
+        subcommands: [Generate.self, PerplexityCommand.self, Bench.self, Doctor.self])
 }
