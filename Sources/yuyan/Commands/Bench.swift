@@ -3,6 +3,7 @@ import YuyanEngine
 import YuyanFormats
 import YuyanNN
 import YuyanTensor
+import YuyanText
 
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -19,7 +20,7 @@ struct Bench: ParsableCommand {
             settings. The peak is what this machine reaches on the same threads with float32 fused \
             multiply-adds alone, and reading memory alone; the fractions are of the medians, and \
             prefill's may exceed 1 with int16 activations. peak_rss_bytes is taken before the peak \
-            is measured.
+            is measured. With --text there is also tokenizer_bytes_s: {min, median, max}.
             """)
 
     @Option(help: "A GGUF file, a Hugging Face directory, or a cached name.")
@@ -34,6 +35,8 @@ struct Bench: ParsableCommand {
     var chunk = 512
     @Option(help: "Storage of keys and values: f32, f16 or q8.")
     var kv: KeyValueType = .f16
+    @Option(help: "Also measure the tokenizer on this text, on one thread.")
+    var text: String?
     @Flag(help: "Print one JSON object.")
     var json = false
     @OptionGroup var compute: ComputeOptions
@@ -60,12 +63,13 @@ struct Bench: ParsableCommand {
             chunkSize: chunk
         ) { progress.update($0) }
         let resident = peakResidentBytes()
+        let tokenizing = try text.map { try tokenizerRate(loaded.tokenizer, text: $0) }
         let report = BenchReport(
             prefill: Spread(speed.prefill), decode: Spread(speed.decode),
             cost: BenchReport.Cost(
                 loaded.decoder, promptTokens: promptTokens, generateTokens: generateTokens,
                 kv: kv),
-            peak: device.measuredPeak(), residentBytes: resident,
+            tokenizing: tokenizing, peak: device.measuredPeak(), residentBytes: resident,
             settings: [
                 "prompt_tokens": .integer(promptTokens),
                 "generate_tokens": .integer(generateTokens),
@@ -77,5 +81,17 @@ struct Bench: ParsableCommand {
                 "weight_bytes": .integer(loaded.decoder.weightBytes),
             ])
         print(json ? report.json.description : report.text)
+    }
+
+    /// Bytes of text per second, encoding the whole file each time; the first time is not counted.
+    private func tokenizerRate(_ tokenizer: Tokenizer, text path: String) throws -> Spread {
+        let text = try evaluationText(path)
+        let clock = ContinuousClock()
+        let rates = (0...repeats).map { _ in
+            let start = clock.now
+            _ = tokenizer.encode(text)
+            return Double(text.utf8.count) / ((clock.now - start) / .seconds(1))
+        }
+        return Spread(Array(rates.dropFirst()))
     }
 }

@@ -28,6 +28,7 @@ struct BenchReport {
     let prefill: Spread
     let decode: Spread
     let cost: Cost
+    let tokenizing: Spread?
     let peak: MachinePeak
     let residentBytes: Int
     let settings: JSONOutput
@@ -40,16 +41,18 @@ struct BenchReport {
     }
 
     var json: JSONOutput {
-        [
-            "prefill_tok_s": prefill.json,
-            "decode_tok_s": decode.json,
-            "peak": ["gflops": .double(peak.gigaflops), "gbs": .double(peak.readGigabytes)],
-            "fraction_of_peak": [
-                "prefill": .double(prefillFraction), "decode": .double(decodeFraction),
-            ],
-            "peak_rss_bytes": .integer(residentBytes),
-            "settings": settings,
+        var entries: [(key: String, value: JSONOutput)] = [
+            ("prefill_tok_s", prefill.json),
+            ("decode_tok_s", decode.json),
+            ("peak", ["gflops": .double(peak.gigaflops), "gbs": .double(peak.readGigabytes)]),
+            (
+                "fraction_of_peak",
+                ["prefill": .double(prefillFraction), "decode": .double(decodeFraction)]
+            ),
+            ("peak_rss_bytes", .integer(residentBytes)),
         ]
+        if let tokenizing { entries.append(("tokenizer_bytes_s", tokenizing.json)) }
+        return .object(entries + [("settings", settings)])
     }
 
     var text: String {
@@ -61,6 +64,8 @@ struct BenchReport {
             \(peak.readGigabytes.formatted(digits: 1)) GB/s
             \(peak.threads) threads · peak memory \(residentBytes >> 20) MiB
             """
+                + (tokenizing.map { "\ntokenizer \(($0.median / 1e6).formatted(digits: 2)) MB/s" }
+                    ?? "")
     }
 }
 

@@ -1,6 +1,5 @@
 import ArgumentParser
 import YuyanEngine
-import YuyanFormats
 import YuyanTensor
 import YuyanText
 
@@ -57,7 +56,7 @@ struct PerplexityCommand: ParsableCommand {
     func run() throws {
         let device = compute.device()
         let loaded = try LoadedModel(model, device: device)
-        let text = try text(ofFile: file)
+        let text = try evaluationText(file)
         let ids = loaded.tokenizer.encode(text)
         let beginning =
             loaded.tokenizer.addsBeginningOfSequence ? loaded.tokenizer.beginningOfSequence : nil
@@ -86,16 +85,6 @@ struct PerplexityCommand: ParsableCommand {
         }
         report.time = clock.now - start
         print(json ? report.json.description : report.text)
-    }
-
-    /// The text without one line end at its end, which llama-perplexity drops too.
-    private func text(ofFile path: String) throws -> String {
-        let mapped = try MappedFile(path: path)
-        return mapped.withUnsafeBytes(in: 0..<mapped.count) { bytes in
-            String(
-                decoding: bytes.last == UInt8(ascii: "\n") ? bytes.dropLast() : bytes[...],
-                as: UTF8.self)
-        }
     }
 
     /// The base: the same weights on a device of another precision, or another checkpoint.
