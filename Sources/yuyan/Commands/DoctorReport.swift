@@ -9,10 +9,10 @@ struct DoctorReport {
         let floatProduct: Double
         let roundedProduct: Double
 
-        init(_ device: Device) throws {
-            peak = device.measuredPeak()
-            floatProduct = try device.measuredProduct(.f32)
-            roundedProduct = try device.measuredProduct(.q8_0)
+        init(_ device: Device, bufferBytes: Int = 256 << 20, repeats: Int = 5) throws {
+            peak = device.measuredPeak(bufferBytes: bufferBytes, repeats: repeats)
+            floatProduct = try device.measuredProduct(.f32, repeats: repeats)
+            roundedProduct = try device.measuredProduct(.q8_0, repeats: repeats)
         }
     }
 
