@@ -16,6 +16,9 @@ enum Terminal {
 
     static func write(_ bytes: [UInt8]) { write(bytes, descriptor: 1) }
 
+    /// Writes to stderr without ending the line.
+    static func status(_ text: String) { write(Array(text.utf8), descriptor: 2) }
+
     static func report(_ line: String) { write(Array((line + "\n").utf8), descriptor: 2) }
 
     private static func write(_ all: [UInt8], descriptor: Int32) {

@@ -7,7 +7,10 @@ struct Yuyan: ParsableCommand {
         commandName: "yuyan",
         abstract: "Read, run and measure large language models.",
         version: "0.1.0",
-        subcommands: [Generate.self, Chat.self, Tokenize.self, Inspect.self])
+        subcommands: [
+            Generate.self, Chat.self, Tokenize.self, Inspect.self, PerplexityCommand.self,
+            Bench.self, Doctor.self,
+        ])
 
     /// Runs a subcommand: its failures are one line on stderr and exit code 1, usage errors are 64.
     static func main() {
