@@ -1,4 +1,5 @@
 import ArgumentParser
+import YuyanFormats
 import YuyanEngine
 import YuyanTensor
 import YuyanText
