@@ -30,11 +30,11 @@ struct SessionTests {
         return (0..<count).map { _ in .random(in: 3..<96, using: &random) }
     }
 
-    private func bits(_ logits: Tensor) -> [UInt32] { logits.values.map(\.bitPattern) }
+    private func bits(_ logits: Tensor) -> FloatBits { FloatBits(logits.values) }
 
     /// What a session that has seen nothing else gives.
     private func fresh(_ name: String, _ prompt: [Int32], _ type: KeyValueType = .f16) throws
-        -> [UInt32]
+        -> FloatBits
     {
         bits(try session(name, type).prefill(prompt))
     }
@@ -134,10 +134,10 @@ struct SessionTests {
         let prompt = tokens(60)
         let used = try session("qwen3", chunk: 25)
         _ = try used.prefill(Array(prompt.prefix(40)))
-        var seen: [[UInt32]] = []
+        var seen: [FloatBits] = []
         let last = try used.prefill(prompt) { position, row in
             #expect(position == seen.count)
-            seen.append(row.map(\.bitPattern))
+            seen.append(FloatBits(row))
         }
         #expect(seen.count == 60 && seen.last == bits(last))
         for count in [1, 25, 26, 60] {

@@ -110,6 +110,5 @@ func logits(
 extension [Float] {
     /// The largest magnitude.
     var scale: Double { Double(reduce(0) { Swift.max($0, abs($1)) }) }
-    /// For comparing to the bit: unlike `==`, tells zeros apart and finds NaN equal to itself.
-    var bits: [UInt32] { map(\.bitPattern) }
+    var bits: FloatBits { FloatBits(self) }
 }

@@ -85,7 +85,7 @@ struct AttentionTests {
         expectClose(found.values, this.expected, sums, name)
         for (storing, asking) in [(1, 1), (7, 3), (33, 64)] {
             let other = attend(this, .f32, storing: storing, asking: asking, on: device)
-            #expect(other.values.canonicalBits == found.values.canonicalBits)
+            #expect(other.values.bits == found.values.bits)
         }
     }
 
@@ -144,7 +144,7 @@ struct AttentionTests {
                 queries: gathered(q, rows: rows), segments: [one], layer: 0, shape: shape, in: own,
                 on: single)
             #expect(
-                gathered(together, rows: rows).values.canonicalBits == alone.values.canonicalBits)
+                gathered(together, rows: rows).values.bits == alone.values.bits)
         }
     }
 

@@ -108,7 +108,7 @@ struct KernelAttentionTests {
                     let what: Comment =
                         "D \(D), type \(type.rawValue), window \(window), group \(group)"
                     #expect(
-                        queries.attend(vector, cache).canonicalBits == expected.canonicalBits, what)
+                        queries.attend(vector, cache).bits == expected.bits, what)
                     // Any cut of the queries gives each of them the same result.
                     let all = queries.values
                     let row = group * D
@@ -121,7 +121,7 @@ struct KernelAttentionTests {
                             pieces += queries.attend(vector, cache)
                         }
                         #expect(
-                            pieces.canonicalBits == expected.canonicalBits,
+                            pieces.bits == expected.bits,
                             "\(what), \(size) at a time")
                     }
                 }
@@ -171,8 +171,8 @@ struct KernelAttentionTests {
                 let queries = Queries(
                     values: random.floats(3 * D), group: 1, first: 47, window: window)
                 #expect(
-                    queries.attend(table, clean).canonicalBits
-                        == queries.attend(table, dirty).canonicalBits,
+                    queries.attend(table, clean).bits
+                        == queries.attend(table, dirty).bits,
                     "\(set), type \(type.rawValue), window \(window)")
             }
         }

@@ -53,7 +53,7 @@ struct KernelProductTests {
         defer { keepAlive(wide, tile) }
         vector.tile_float_pack(x, columns, stride, columns, stride, tile.pointer)
         #expect(tile.isIntact, what)
-        var columnsOut: [[UInt32]] = []
+        var columnsOut: [FloatBits] = []
         for count in 1...stride where panels <= 3 || count == stride {
             let y = (0..<2).map { _ in Aligned<Float>(count * panels * 16, repeating: 7) }
             scalar.matmul_float(
@@ -64,7 +64,7 @@ struct KernelProductTests {
                 panels * 16)
             #expect(y[0].bits == y[1].bits && y[1].isIntact, "\(what), \(count) tokens")
             columnsOut = (0..<count).map {
-                Array(y[1].bits[$0 * panels * 16..<($0 + 1) * panels * 16])
+                FloatBits(y[1].values[$0 * panels * 16..<($0 + 1) * panels * 16])
             }
         }
         for token in columnsOut.indices {
@@ -111,7 +111,7 @@ struct KernelProductTests {
         vector.tile_int16_pack(x, columns, stride, columns, stride, tiles[1].tile)
         #expect(same(tiles[0], tiles[1]) && tiles[1].isIntact, what)
 
-        var tokens = [[UInt32]](repeating: [], count: stride)
+        var tokens = [[Float]](repeating: [], count: stride)
         for panel in 0..<panels {
             let source = rows.memory.pointer + panel * rows.panelBytes
             let wide = (0..<2).map { _ in ExpandedPanel(columns: columns) }
@@ -130,7 +130,9 @@ struct KernelProductTests {
                     format, wide[0].panel, columns, tiles[0].tile, stride, count, y[1].pointer, 16)
                 #expect(y[0].bits == y[1].bits && y[1].isIntact, "\(what), \(count) tokens")
                 guard count == stride else { continue }
-                for token in 0..<stride { tokens[token] += y[1].bits[token * 16..<token * 16 + 16] }
+                for token in 0..<stride {
+                    tokens[token] += y[1].values[token * 16..<token * 16 + 16]
+                }
             }
         }
         for token in 0..<min(stride, 3) {
@@ -146,7 +148,7 @@ struct KernelProductTests {
             vector.matvec_int16(
                 format, rows.memory.pointer, panels, columns, one[0].tile, y[1].pointer)
             #expect(y[0].bits == y[1].bits && y[1].isIntact, "\(what), one token")
-            #expect(y[1].bits == tokens[token], "\(what), token \(token) of a tile")
+            #expect(y[1].bits == tokens[token].bits, "\(what), token \(token) of a tile")
         }
     }
 
@@ -169,7 +171,7 @@ struct KernelProductTests {
             for row in 0..<16 {
                 let values = some.unpacked(row)
                 if row < count {
-                    #expect(values.canonicalBits == full.unpacked(row).canonicalBits)
+                    #expect(values.bits == full.unpacked(row).bits)
                 } else {
                     #expect(values.allSatisfy { $0 == 0 }, "\(format), row \(row) of \(count)")
                 }

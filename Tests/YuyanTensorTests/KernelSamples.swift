@@ -39,12 +39,11 @@ final class Aligned<Element: BitwiseCopyable> {
 }
 
 extension Aligned where Element == Float {
-    /// Bits for comparison; every NaN counts as the same, because processors choose its payload.
-    var bits: [UInt32] { values.canonicalBits }
+    var bits: FloatBits { FloatBits(values) }
 }
 
 extension [Float] {
-    var canonicalBits: [UInt32] { map { $0.isNaN ? 0x7FC0_0000 : $0.bitPattern } }
+    var bits: FloatBits { FloatBits(self) }
 }
 
 /// Keeps owners of memory alive up to here; kernels see addresses only.

@@ -96,7 +96,7 @@ struct MatmulTests {
             rows: 33, columns: columns, seed: 17, on: plain)
         let x = Tensor(noise(18, 29 * columns), shape: [29, columns])
         let alone = (0..<29).map {
-            linear(Tensor(x.row($0), shape: [1, columns]), weight, on: plain).values.canonicalBits
+            linear(Tensor(x.row($0), shape: [1, columns]), weight, on: plain).values.bits
         }
         for set in InstructionSet.available {
             for threads in [1, 2, 5] {
@@ -109,7 +109,7 @@ struct MatmulTests {
                     #expect(both[0].shape == [count, 33] && both[1].shape == [count, 70])
                     for row in 0..<count {
                         #expect(
-                            both[1].row(row).canonicalBits == alone[first + row],
+                            both[1].row(row).bits == alone[first + row],
                             "\(set), \(threads) threads, row \(row) of \(count)")
                     }
                 }

@@ -26,14 +26,14 @@ struct PackedMatrixTests {
         for row in 0..<shape[0] {
             let values = expected[row * shape[1]..<(row + 1) * shape[1]]
             #expect(
-                matrix.row(row).map(\.bitPattern) == values.map(\.bitPattern),
+                matrix.row(row).bits == FloatBits(values),
                 "\(type.name), \(kind), row \(row)")
         }
         // The embedding gather reads the same rows, in any order and more than once.
         let ids = (0..<40).map { Int32($0 * 7 % shape[0]) }
         let gathered = embedding(ids, table: matrix, on: Device(threads: 2))
         for (index, id) in ids.enumerated() {
-            #expect(gathered.row(index).canonicalBits == matrix.row(Int(id)).canonicalBits)
+            #expect(gathered.row(index).bits == matrix.row(Int(id)).bits)
         }
     }
 
@@ -46,7 +46,7 @@ struct PackedMatrixTests {
         let matrix = try packed(
             bytes, rows: 256, columns: 256, type.element, on: Device(threads: 1))
         let values = (0..<256).flatMap { matrix.row($0) }
-        #expect(sha256(values.canonicalBits.flatMap { little($0) }) == sum)
+        #expect(sha256(values.bits.patterns.flatMap { little($0) }) == sum)
     }
 
     @Test("put the file's rows in any order asked for", arguments: WeightFormat.all)
@@ -63,7 +63,7 @@ struct PackedMatrixTests {
                 bytes, rows: rows, columns: columns, format.elementType, rowOrder: order,
                 on: device)
             for row in 0..<rows {
-                #expect(permuted.row(row).canonicalBits == plain.row(order[row]).canonicalBits)
+                #expect(permuted.row(row).bits == plain.row(order[row]).bits)
             }
         }
     }
