@@ -167,12 +167,13 @@ static void expand_int16(yk_format format, const uint8_t *panel, size_t columns,
   }
 }
 
-static void matmul_float(const float *weights, size_t panels, size_t columns, const float *tile,
-                         size_t stride, size_t count, float *y, size_t y_stride) {
+static void matmul_float(const float *weights, size_t panel_stride, size_t panels, size_t columns,
+                         const float *tile, size_t stride, size_t count, int resume, float *y,
+                         size_t y_stride) {
   for (size_t i = 0; i < count; i++) {
     for (size_t r = 0; r < panels * YK_PANEL; r++) {
-      const float *w = weights + r / YK_PANEL * columns * YK_PANEL + r % YK_PANEL;
-      float sum = 0;
+      const float *w = weights + r / YK_PANEL * panel_stride + r % YK_PANEL;
+      float sum = resume ? y[i * y_stride + r] : 0;
       for (size_t k = 0; k < columns; k++)
         sum = fma32(w[k * YK_PANEL], tile[k * stride + i], sum);
       y[i * y_stride + r] = sum;
@@ -193,11 +194,11 @@ static int32_t block_dot(const int16_t *codes, const int32_t *x, size_t stride, 
 }
 
 static void matmul_int16(yk_format format, yk_expanded16 weights, size_t columns, yk_tile16 tile,
-                         size_t stride, size_t count, float *y, size_t y_stride) {
+                         size_t stride, size_t count, int resume, float *y, size_t y_stride) {
   size_t parts = format == YK_Q6_K ? 2 : 1;
   for (size_t i = 0; i < count; i++) {
     for (size_t r = 0; r < YK_PANEL; r++) {
-      float sum = 0;
+      float sum = resume ? y[i * y_stride + r] : 0;
       for (size_t b = 0; b < columns / YK_BLOCK; b++) {
         for (size_t half = 0; half < parts; half++) {
           int32_t dot =
@@ -452,7 +453,7 @@ static float read_sum(const float *x, size_t n) {
 }
 
 const yk_kernels yk_scalar_kernels = {
-    YK_ISA_SCALAR, "scalar", 4, 4,
+    YK_ISA_SCALAR, "scalar", 4, 4, 256, 256,
     tile_float_pack, tile_int16_pack, expand_float, expand_int16, matmul_float, matmul_int16,
     matvec_float, matvec_int16, rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
     exponential, maximum, argmax, sum_exp, softmax, attention, yk_store_kv, burn_fma, read_sum};

@@ -2,6 +2,7 @@
 //   YK_NAME, YK_ISA, YK_LABEL      its table and names
 //   YK_TILE_FLOAT, YK_FLOAT_PANELS tokens and panels in registers in matmul_float
 //   YK_TILE_INT16                  tokens in registers in matmul_int16
+//   YK_COLUMNS_FLOAT, _INT16       columns whose panels and tile fit the first-level cache
 //   YK_QUERIES                     queries in registers in attention
 //   dot_pairs(acc, w, x)           acc[i] += w[2i] * x[2i] + w[2i+1] * x[2i+1]
 // and includes this file with its target attribute pushed. The compiler splits the 16 lanes into
@@ -253,14 +254,16 @@ static void expand_int16(yk_format format, const uint8_t *panel, size_t columns,
 #undef BODY
 }
 
-INLINE void tile_matmul_float(const float *w, size_t panels, size_t columns, const float *tile,
-                              size_t stride, size_t count, float *y, size_t y_stride) {
+INLINE void tile_matmul_float(const float *w, size_t panel_stride, size_t panels, size_t columns,
+                              const float *tile, size_t stride, size_t count, int resume, float *y,
+                              size_t y_stride) {
   vf sum[YK_FLOAT_PANELS][YK_TILE_FLOAT];
   UNROLL for (size_t p = 0; p < panels; p++)
-    UNROLL for (size_t i = 0; i < count; i++) sum[p][i] = splat(0);
+    UNROLL for (size_t i = 0; i < count; i++) 
+      sum[p][i] = resume ? loadf(y + i * y_stride + 16 * p) : splat(0);
   for (size_t k = 0; k < columns; k++) {
     vf row[YK_FLOAT_PANELS];
-    UNROLL for (size_t p = 0; p < panels; p++) row[p] = loadf(w + (p * columns + k) * 16);
+    UNROLL for (size_t p = 0; p < panels; p++) row[p] = loadf(w + p * panel_stride + k * 16);
     UNROLL for (size_t i = 0; i < count; i++) {
       vf x = splat(tile[k * stride + i]);
       UNROLL for (size_t p = 0; p < panels; p++) sum[p][i] = fma16(row[p], x, sum[p][i]);
@@ -284,34 +287,34 @@ INLINE void tile_matmul_float(const float *w, size_t panels, size_t columns, con
   case 11: body(11); break;                                                                       \
   case 12: body(12); break;
 
-static void matmul_float(const float *weights, size_t panels, size_t columns, const float *tile,
-                         size_t stride, size_t count, float *y, size_t y_stride) {
+static void matmul_float(const float *weights, size_t panel_stride, size_t panels, size_t columns,
+                         const float *tile, size_t stride, size_t count, int resume, float *y,
+                         size_t y_stride) {
+#define CALL(together, n)                                                                         \
+  if (n <= YK_TILE_FLOAT)                                                                         \
+  tile_matmul_float(weights + p * panel_stride, panel_stride, together, columns, tile, stride,    \
+                    n <= YK_TILE_FLOAT ? n : 1, resume, y + 16 * p, y_stride)
   size_t p = 0;
 #if YK_FLOAT_PANELS == 2
   for (; p + 2 <= panels; p += 2) {
-    const float *w = weights + p * columns * 16;
-#define BODY(n)                                                                                   \
-  if (n <= YK_TILE_FLOAT)                                                                         \
-  tile_matmul_float(w, 2, columns, tile, stride, n <= YK_TILE_FLOAT ? n : 1, y + 16 * p, y_stride)
+#define BODY(n) CALL(2, n)
     switch (count) { COUNT_CASES(BODY) default: break; }
 #undef BODY
   }
 #endif
   for (; p < panels; p++) {
-    const float *w = weights + p * columns * 16;
-#define BODY(n)                                                                                   \
-  if (n <= YK_TILE_FLOAT)                                                                         \
-  tile_matmul_float(w, 1, columns, tile, stride, n <= YK_TILE_FLOAT ? n : 1, y + 16 * p, y_stride)
+#define BODY(n) CALL(1, n)
     switch (count) { COUNT_CASES(BODY) default: break; }
 #undef BODY
   }
+#undef CALL
 }
 
 INLINE void tile_matmul_int16(int has_minimum, int parts, yk_expanded16 weights, size_t columns,
-                              yk_tile16 tile, size_t stride, size_t count, float *y,
+                              yk_tile16 tile, size_t stride, size_t count, int resume, float *y,
                               size_t y_stride) {
   vf sum[YK_TILE_INT16];
-  UNROLL for (size_t i = 0; i < count; i++) sum[i] = splat(0);
+  UNROLL for (size_t i = 0; i < count; i++) sum[i] = resume ? loadf(y + i * y_stride) : splat(0);
   for (size_t b = 0; b < columns / YK_BLOCK; b++) {
     const int16_t *w = weights.codes + b * YK_STEPS * 32;
     const int32_t *x = tile.codes + b * YK_STEPS * stride;
@@ -339,11 +342,11 @@ INLINE void tile_matmul_int16(int has_minimum, int parts, yk_expanded16 weights,
 }
 
 static void matmul_int16(yk_format format, yk_expanded16 weights, size_t columns, yk_tile16 tile,
-                         size_t stride, size_t count, float *y, size_t y_stride) {
+                         size_t stride, size_t count, int resume, float *y, size_t y_stride) {
 #define CALL(min, parts, n)                                                                       \
   if (n <= YK_TILE_INT16)                                                                         \
-  tile_matmul_int16(min, parts, weights, columns, tile, stride, n <= YK_TILE_INT16 ? n : 1, y,    \
-                    y_stride)
+  tile_matmul_int16(min, parts, weights, columns, tile, stride, n <= YK_TILE_INT16 ? n : 1,       \
+                    resume, y, y_stride)
   if (format == YK_Q6_K) {
 #define BODY(n) CALL(0, 2, n)
     switch (count) { COUNT_CASES(BODY) default: break; }
@@ -810,7 +813,7 @@ static float read_sum(const float *x, size_t n) {
 }
 
 const yk_kernels YK_NAME = {
-    YK_ISA, YK_LABEL, YK_TILE_FLOAT, YK_TILE_INT16,
+    YK_ISA, YK_LABEL, YK_TILE_FLOAT, YK_TILE_INT16, YK_COLUMNS_FLOAT, YK_COLUMNS_INT16,
     tile_float_pack, tile_int16_pack, expand_float, expand_int16, matmul_float, matmul_int16,
     matvec_float, matvec_int16, rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
     exponential, maximum, argmax, sum_exp, softmax, attention, store_kv, burn_fma, read_sum};

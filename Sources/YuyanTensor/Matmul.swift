@@ -98,11 +98,15 @@ private func multiplyTiles(
             for panel in range.first..<range.first + range.count {
                 let expanded = expandedPanel(weight, panel: panel, worker: worker, on: device)
                 let target = PanelTarget(output: output, row: panel * Int(YK_PANEL), panels: 1)
-                for tile in 0..<tiles16.tileCount {
+                target.forEachPiece(
+                    columns: weight.columns, of: kernels.columns_int16, tiles: tiles16.tileCount
+                ) { columns, tile in
                     target.write(token: tile * tiles16.stride, count: tiles16.count(tile)) {
                         kernels.matmul_int16(
-                            weight.format, expanded, weight.columns, tiles16.tile(tile),
-                            tiles16.stride, tiles16.count(tile), $0, $1)
+                            weight.format, expanded.from(columns.lowerBound, weight.format),
+                            columns.count, tiles16.tile(tile, from: columns.lowerBound),
+                            tiles16.stride, tiles16.count(tile), columns.lowerBound > 0 ? 1 : 0,
+                            $0, $1)
                     }
                 }
             }
@@ -110,14 +114,30 @@ private func multiplyTiles(
             let panels = widenedPanels(weight, range, worker: worker, on: device)
             let target = PanelTarget(
                 output: output, row: range.first * Int(YK_PANEL), panels: range.count)
-            for tile in 0..<tilesFloat.tileCount {
+            target.forEachPiece(
+                columns: weight.columns, of: kernels.columns_float, tiles: tilesFloat.tileCount
+            ) { columns, tile in
                 target.write(token: tile * tilesFloat.stride, count: tilesFloat.count(tile)) {
                     kernels.matmul_float(
-                        panels, range.count, weight.columns, tilesFloat.tile(tile),
-                        tilesFloat.stride, tilesFloat.count(tile), $0, $1)
+                        panels + columns.lowerBound * Int(YK_PANEL),
+                        weight.columns * Int(YK_PANEL), range.count, columns.count,
+                        tilesFloat.tile(tile) + columns.lowerBound * tilesFloat.stride,
+                        tilesFloat.stride, tilesFloat.count(tile),
+                        columns.lowerBound > 0 ? 1 : 0, $0, $1)
                 }
             }
         }
+    }
+}
+
+extension yk_expanded16 {
+    /// The part from a column on, a multiple of the block size.
+    fileprivate func from(_ column: Int, _ format: yk_format) -> yk_expanded16 {
+        let block = column / Int(YK_BLOCK)
+        let scales = format == YK_Q6_K ? 2 : 1
+        return yk_expanded16(
+            codes: codes + column * Int(YK_PANEL), scale: scale + block * scales * Int(YK_PANEL),
+            minimum: minimum + block * Int(YK_PANEL))
     }
 }
 
@@ -127,10 +147,23 @@ private struct PanelTarget {
     let row: Int
     let panels: Int
 
+    private var isPadded: Bool { row + panels * Int(YK_PANEL) > output.width }
+
+    /// Calls `body(columns, tile)` for pieces of columns that stay in the first-level cache while
+    /// every tile of tokens meets them; a padded panel has no place to keep its sums in between.
+    func forEachPiece(
+        columns: Int, of size: Int, tiles: Int, _ body: (Range<Int>, Int) -> Void
+    ) {
+        let size = isPadded ? columns : size
+        for start in Swift.stride(from: 0, to: columns, by: size) {
+            for tile in 0..<tiles { body(start..<min(start + size, columns), tile) }
+        }
+    }
+
     func write(token: Int, count: Int, _ body: (UnsafeMutablePointer<Float>, Int) -> Void) {
         let width = panels * Int(YK_PANEL)
         let start = output.pointer + token * output.width + row
-        if row + width <= output.width { return body(start, output.width) }
+        if !isPadded { return body(start, output.width) }
         withUnsafeTemporaryAllocation(of: Float.self, capacity: width * count) { side in
             guard let base = side.baseAddress else { return }
             body(base, width)
@@ -192,14 +225,16 @@ private struct Tile16Buffer {
         storage = Storage(byteCount: tiles * (columns / 2 * stride * 4 + 3 * scaleBytes))
     }
 
-    func tile(_ index: Int) -> yk_tile16 {
+    /// One tile, or the part of it from a column on, a multiple of the block size.
+    func tile(_ index: Int, from column: Int = 0) -> yk_tile16 {
         let start = storage.start + index * tileBytes
+        let block = column / Int(YK_BLOCK) * stride
         let scales = start + codeBytes
         return yk_tile16(
-            codes: start.assumingMemoryBound(to: Int32.self),
-            scale: scales.assumingMemoryBound(to: Float.self),
-            sum: (scales + scaleBytes).assumingMemoryBound(to: Float.self),
-            code_sum: (scales + 2 * scaleBytes).assumingMemoryBound(to: Int32.self))
+            codes: start.assumingMemoryBound(to: Int32.self) + column / 2 * stride,
+            scale: scales.assumingMemoryBound(to: Float.self) + block,
+            sum: (scales + scaleBytes).assumingMemoryBound(to: Float.self) + block,
+            code_sum: (scales + 2 * scaleBytes).assumingMemoryBound(to: Int32.self) + block)
     }
 }
 

@@ -93,8 +93,10 @@ size_t yk_attention_scratch(size_t query_count, size_t group, size_t head_dimens
 typedef struct yk_kernels {
   yk_isa isa;
   const char *name;
-  size_t tile_float;  ///< tokens per tile of matmul_float
-  size_t tile_int16;  ///< tokens per tile of matmul_int16
+  size_t tile_float;     ///< tokens per tile of matmul_float
+  size_t tile_int16;     ///< tokens per tile of matmul_int16
+  size_t columns_float;  ///< columns whose panels and tile stay in the first-level cache
+  size_t columns_int16;  ///< likewise, a multiple of 256
 
   /// out [columns][stride]: token i of the tile in column i. count <= stride.
   void (*tile_float_pack)(const float *x, size_t row_stride, size_t count, size_t columns,
@@ -103,11 +105,14 @@ typedef struct yk_kernels {
                           size_t stride, yk_tile16 out);
   void (*expand_float)(yk_format format, const uint8_t *panel, size_t columns, float *out);
   void (*expand_int16)(yk_format format, const uint8_t *panel, size_t columns, yk_expanded16 out);
-  /// y[i * y_stride + r], r < 16 * panels: float32 panels [columns][16] times a tile.
-  void (*matmul_float)(const float *weights, size_t panels, size_t columns, const float *tile,
-                       size_t stride, size_t count, float *y, size_t y_stride);
+  /// y[i * y_stride + r], r < 16 * panels: float32 panels [columns][16], `panel_stride` floats apart,
+  /// times a tile. With `resume` the sums in y go on: columns may be given piece by piece, in order,
+  /// and leave the same bits.
+  void (*matmul_float)(const float *weights, size_t panel_stride, size_t panels, size_t columns,
+                       const float *tile, size_t stride, size_t count, int resume, float *y,
+                       size_t y_stride);
   void (*matmul_int16)(yk_format format, yk_expanded16 weights, size_t columns, yk_tile16 tile,
-                       size_t stride, size_t count, float *y, size_t y_stride);
+                       size_t stride, size_t count, int resume, float *y, size_t y_stride);
   /// One token: y[16 * panels] from packed panels that lie `layout.bytes` apart.
   void (*matvec_float)(yk_format format, const uint8_t *panels, size_t count, size_t columns,
                        const float *x, float *y);
