@@ -1,5 +1,6 @@
 import ArgumentParser
 import YuyanEngine
+import YuyanFormats
 import YuyanTensor
 import YuyanText
 
