@@ -435,18 +435,16 @@ INLINE void matvec_int16_as(yk_format format, const uint8_t *panels, size_t coun
   for (size_t p = 0; p < count; p++) {
     const uint8_t *panel = panels + p * l.bytes;
     vf sum = splat(0);
+    // Each block fetches its share of what lies ahead: the end of this panel, then the next ones.
+    size_t share = l.bytes / (columns / YK_BLOCK);
     for (size_t b = 0; b < columns / YK_BLOCK; b++) {
       const int32_t *xb = x.codes + b * YK_STEPS;
       // Integer sums are exact, so four accumulators may share a block in any order.
       vi dot[4];
       for (int i = 0; i < 4; i++) dot[i] = (vi)(0);
       dot[0] = (vi)(-yk_code_offset(format) * x.code_sum[b]);
-      // What lies ahead in this panel or the next ones.
-      {
-        size_t block_bytes = yk_has_nibbles(format) ? 256 : 512;
-        const uint8_t *ahead = panel + b * block_bytes + YK_PREFETCH;
-        for (size_t z = 0; z < block_bytes; z += 64) __builtin_prefetch(ahead + z, 0, 3);
-      }
+      for (size_t z = 0; z < share; z += 64)
+        __builtin_prefetch(panel + b * share + z + YK_PREFETCH, 0, 3);
 #define STEP(s, w) dot[(s) & 3] = dot_pairs(dot[(s) & 3], w, (vi)(xb[s]));
       FOR_STEPS(format, panel, l, b, STEP)
 #undef STEP

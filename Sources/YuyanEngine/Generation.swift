@@ -58,9 +58,8 @@ extension Session {
             }
             result.prefilledTokens = prompt.count
         } else {
-            let cached = zip(prompt, cachedTokens).prefix { $0 == $1 }.count
+            result.prefilledTokens = prompt.count - reusableTokens(of: prompt)
             logits = try prefill(prompt)
-            result.prefilledTokens = prompt.count - min(cached, prompt.count - 1)
         }
         result.prefillTime = clock.now - start
         let limit = parameters.maxTokens ?? .max

@@ -17,6 +17,8 @@ public final class Session {
     private let device: Device
     private var allocator: BlockAllocator
     private var blocks: [Int32] = []
+    /// Longest sequence length that a cached key was rotated for.
+    private var longestContext = 0
 
     /// - Parameters:
     ///   - chunkSize: Tokens to a prefill pass; memory for activations grows with it.
@@ -29,7 +31,7 @@ public final class Session {
         self.model = model
         self.device = device
         self.chunkSize = chunkSize
-        self.contextLimit = min(contextLimit ?? .max, model.shape.maximumPositions)
+        self.contextLimit = min(contextLimit ?? .max, model.shape.contextLength)
         cache = KeyValueBlocks(layout: model.cacheLayout(type: keyValueType))
         let blockTokens = KeyValueLayout.blockTokens
         allocator = BlockAllocator(
@@ -45,8 +47,7 @@ public final class Session {
         _ prompt: [Int32], onRow: ((Int, UnsafeBufferPointer<Float>) throws -> Void)? = nil
     ) throws -> Tensor {
         try check(prompt)
-        let shared = zip(prompt, cachedTokens).prefix { $0 == $1 }.count
-        truncate(to: onRow == nil ? min(shared, prompt.count - 1) : 0)
+        truncate(to: onRow == nil ? reusableTokens(of: prompt) : 0)
         var logits: Tensor?
         while cachedTokens.count < prompt.count {
             let start = cachedTokens.count
@@ -65,15 +66,30 @@ public final class Session {
 
     /// Appends one token and returns its logits `[1, V]`.
     ///
-    /// - Throws: `GenerationError.contextExceeded` if the context is full.
+    /// - Throws: `GenerationError.contextExceeded` if the context is full, `.unknownToken`.
     public func decode(_ token: Int32) throws -> Tensor {
+        try check(known: token)
         let hidden = try forward([token], contextLength: nil)
         return model.logits(hidden: hidden, rows: [0], on: device)
     }
 
+    /// How many tokens of a prompt `prefill` takes from the cache; the last is always computed.
+    func reusableTokens(of prompt: [Int32]) -> Int {
+        // Dynamic NTK rotates by the length so far: keys of another length are not a prefix's keys.
+        if case .dynamicNTK(_, let trainedLength) = model.shape.rotaryScaling,
+            max(longestContext, prompt.count) > trainedLength
+        {
+            return 0
+        }
+        let shared = zip(prompt, cachedTokens).prefix { $0 == $1 }.count
+        return max(0, min(shared, prompt.count - 1))
+    }
+
     /// Forgets the tokens from `count` on.
     public func truncate(to count: Int) {
+        precondition(count >= 0, "a sequence of \(count) tokens")
         guard count < cachedTokens.count else { return }
+        if count == 0 { longestContext = 0 }
         cachedTokens.removeLast(cachedTokens.count - count)
         let blockTokens = KeyValueLayout.blockTokens
         let kept = (count + blockTokens - 1) / blockTokens
@@ -103,6 +119,7 @@ public final class Session {
             tokens: tokens, firstPosition: start, blocks: blocks, contextLength: contextLength)
         let hidden = model.hiddenStates(batch, cache: cache, on: device)
         cachedTokens += tokens
+        longestContext = max(longestContext, contextLength ?? 0, cachedTokens.count)
         return hidden
     }
 
@@ -126,9 +143,12 @@ public final class Session {
         guard prompt.count <= contextLimit else {
             throw .contextExceeded(promptTokens: prompt.count, limit: contextLimit)
         }
-        let size = model.shape.vocabularySize
-        if let token = prompt.first(where: { $0 < 0 || Int($0) >= size }) {
-            throw .unknownToken(token, vocabularySize: size)
+        for token in prompt { try check(known: token) }
+    }
+
+    private func check(known token: Int32) throws(GenerationError) {
+        guard token >= 0, Int(token) < vocabularySize else {
+            throw .unknownToken(token, vocabularySize: vocabularySize)
         }
     }
 }

@@ -67,6 +67,24 @@ public struct ModelShape: Sendable, Hashable {
     /// Keys that a query of each layer sees, itself included; nil for all before it.
     public var windows: [Int?]
 
+    /// Longest context that the rotary scaling is meant for: `maximumPositions` or a multiple.
+    ///
+    /// Linear and dynamic scaling stretch `max_position_embeddings` by their factor. YaRN stretches
+    /// the trained length, which most files have already counted in; Llama 3's always have.
+    public var contextLength: Int {
+        let stretched: Double =
+            switch rotaryScaling {
+            case .linear(let factor), .dynamicNTK(let factor, _):
+                Double(maximumPositions) * factor
+            case .yarn(let yarn):
+                Double(yarn.trainedLength) * yarn.factor
+            case .none, .llama3, .divisors:
+                0
+            }
+        // Positions beyond 2^24 are not exact in float32.
+        return max(maximumPositions, Int(min(stretched, 0x1p24)))
+    }
+
     /// Query heads per KV head.
     public var group: Int { heads / keyValueHeads }
 }

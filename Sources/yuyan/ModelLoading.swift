@@ -106,6 +106,11 @@ extension LoadedModel {
 
     /// Renders a conversation through the model's chat template, ready for the answer.
     func chatTokens(_ messages: [ChatMessage]) throws -> [Int32] {
+        try chatTokens(messages.map(\.templateValue), tools: nil)
+    }
+
+    /// Renders a conversation whose turns may hold more than plain text, such as tool calls.
+    func chatTokens(_ messages: [TemplateValue], tools: [TemplateValue]?) throws -> [Int32] {
         guard let source = tokenizer.chatTemplate else {
             throw CommandError.noChatTemplate(path)
         }
@@ -118,8 +123,7 @@ extension LoadedModel {
             variables["eos_token"] = .string(tokenizer.text(of: id))
         }
         let text = try template.render(
-            messages: messages.map(\.templateValue), addGenerationPrompt: true, variables: variables
-        )
+            messages: messages, tools: tools, addGenerationPrompt: true, variables: variables)
         // The template writes the beginning itself where the model wants one.
         return tokenizer.encode(text, parseSpecial: true, addSpecial: false)
     }

@@ -52,12 +52,15 @@ struct CacheOptions: ParsableArguments {
 
 /// How tokens are chosen.
 struct SamplingOptions: ParsableArguments {
-    @Option(help: "0 is greedy.")
-    var temperature: Float = 0
+    @Option(help: "0 is greedy. Default: 0; in chat 0.6.")
+    var temperature: Float?
     @Option(help: "Keep the K most likely tokens; 0 keeps all.")
     var topK = 0
-    @Option(help: "Keep the likeliest tokens that hold this share of the probability.")
-    var topP: Float = 1
+    @Option(
+        help:
+            "Keep the likeliest tokens that hold this share of the probability. Default: 1; in chat 0.9."
+    )
+    var topP: Float?
     @Option(help: "Drop tokens less likely than this share of the best one's probability.")
     var minP: Float = 0
     @Option(help: "Locally typical sampling; 1 is off.")
@@ -89,11 +92,15 @@ struct SamplingOptions: ParsableArguments {
     @Flag(help: "Go on past the model's end token.")
     var ignoreEos = false
 
-    func parameters(maxTokens: Int, logprobs: Int? = nil) throws -> SamplingParameters {
+    /// - Parameter defaults: What the options that were not given mean to this command.
+    func parameters(
+        maxTokens: Int, logprobs: Int? = nil,
+        defaults: (temperature: Float, topP: Float) = (0, 1)
+    ) throws -> SamplingParameters {
         var result = SamplingParameters()
-        result.temperature = temperature
+        result.temperature = temperature ?? defaults.temperature
         result.topK = topK
-        result.topP = topP
+        result.topP = topP ?? defaults.topP
         result.minP = minP
         result.typicalP = typicalP
         result.repetitionPenalty = repetitionPenalty

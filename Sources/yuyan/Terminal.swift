@@ -12,15 +12,17 @@ enum Terminal {
     static var inputIsTerminal: Bool { isatty(0) == 1 }
 
     /// Writes at once, so that a reader sees tokens as they come.
-    static func write(_ text: String) { write(text, descriptor: 1) }
+    static func write(_ text: String) { write(Array(text.utf8), descriptor: 1) }
 
-    static func report(_ line: String) { write(line + "\n", descriptor: 2) }
+    static func write(_ bytes: [UInt8]) { write(bytes, descriptor: 1) }
 
     /// Writes to stderr without ending the line.
-    static func status(_ text: String) { write(text, descriptor: 2) }
+    static func status(_ text: String) { write(Array(text.utf8), descriptor: 2) }
 
-    private static func write(_ text: String, descriptor: Int32) {
-        var bytes = Array(text.utf8)[...]
+    static func report(_ line: String) { write(Array((line + "\n").utf8), descriptor: 2) }
+
+    private static func write(_ all: [UInt8], descriptor: Int32) {
+        var bytes = all[...]
         while !bytes.isEmpty {
             #if canImport(Darwin)
                 let written = bytes.withUnsafeBytes {
@@ -35,6 +37,8 @@ enum Terminal {
                     Glibc.write(descriptor, $0.baseAddress, $0.count)
                 }
             #endif
+            // Ctrl-C in chat interrupts a write without ending it.
+            if written < 0, errno == EINTR { continue }
             guard written > 0 else { return }
             bytes = bytes.dropFirst(written)
         }

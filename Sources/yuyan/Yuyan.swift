@@ -7,5 +7,23 @@ struct Yuyan: ParsableCommand {
         commandName: "yuyan",
         abstract: "Read, run and measure large language models.",
         version: "0.1.0",
-        subcommands: [Generate.self, PerplexityCommand.self, Bench.self, Doctor.self])
+        subcommands: [
+            Generate.self, Chat.self, Tokenize.self, Inspect.self, PerplexityCommand.self,
+            Bench.self, Doctor.self,
+        ])
+
+    /// Runs a subcommand: its failures are one line on stderr and exit code 1, usage errors are 64.
+    static func main() {
+        var command: any ParsableCommand
+        do { command = try parseAsRoot() } catch { exit(withError: error) }
+        do {
+            try command.run()
+        } catch let error where error is ValidationError || error is ExitCode || error is CleanExit
+        {
+            exit(withError: error)
+        } catch {
+            Terminal.report("error: \(error)")
+            exit(withError: ExitCode.failure)
+        }
+    }
 }

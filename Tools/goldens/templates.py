@@ -3,7 +3,10 @@
 Run with a Python that has transformers, jinja2 and gguf. Arguments:
   cases                      writes cases.json from templates_cases.py
   models GGUF... JINJA...    writes NAME.jinja and models.json from real chat templates
-  compare OUT JINJA...       writes all renders of templates that are not committed to OUT
+                             (committed: SmolLM2, Qwen2.5 and Qwen3, Apache-2.0, and our own
+                             generation.jinja; a file may be given as NAME=PATH)
+  compare OUT JINJA...       writes all renders of templates that are not committed to OUT;
+                             the tests read it if YUYAN_TEMPLATE_RENDERS names it
 """
 
 import json
@@ -104,7 +107,6 @@ def model_renders(paths, folder, copies):
         name = name or path.stem
         if copies:
             (folder / f"{name}.jinja").write_text(source, newline="")
-        # Escaped so that no model's template stands in the renders' file a second time.
         renders = [conversation(source, case) for case in CONVERSATIONS]
         entry = {"name": name, "renders": renders}
         if not copies:

@@ -61,7 +61,12 @@ extension ModelShape {
                     name: entry.name, file: path, expected: [rotaryDimension / 2],
                     found: entry.shape)
             }
-            return .divisors(try Tensor(entry).values)
+            let divisors = try Tensor(entry).values
+            guard let odd = divisors.first(where: { !($0 > 0 && $0.isFinite) }) else {
+                return .divisors(divisors)
+            }
+            throw CheckpointError.configuration(
+                file: path, key: entry.name, found: "\(odd)", expected: "positive divisors")
         }
         let factor =
             try file.optionalDouble(key("scaling.factor"))
@@ -76,11 +81,15 @@ extension ModelShape {
         case "linear":
             return factor == 1 ? .none : .linear(factor: factor)
         case "yarn":
-            let trained = try file.optionalInt(key("scaling.original_context_length"))
-            var yarn = YaRN(factor: factor, trainedLength: trained ?? maximumPositions)
+            let lengthKey = key("scaling.original_context_length")
+            let trained = try file.optionalInt(lengthKey) ?? maximumPositions
+            var yarn = YaRN(
+                factor: factor,
+                trainedLength: try checkedSize(trained, file: path, key: lengthKey))
             yarn.betaFast = try file.optionalDouble(key("scaling.yarn_beta_fast")) ?? yarn.betaFast
             yarn.betaSlow = try file.optionalDouble(key("scaling.yarn_beta_slow")) ?? yarn.betaSlow
             yarn.attentionFactor = try file.optionalDouble(key("scaling.yarn_attn_factor"))
+            try yarn.validate(file: path)
             return .yarn(yarn)
         case let other:
             throw CheckpointError.configuration(
@@ -122,8 +131,29 @@ extension ModelShape {
         guard normEpsilon >= 0, normEpsilon < 1 else {
             throw refuse("norm epsilon", normEpsilon, "0 to 1")
         }
-        guard ropeTheta > 0, ropeTheta.isFinite else {
-            throw refuse("rope theta", ropeTheta, "a positive number")
+        guard ropeTheta > 1, ropeTheta.isFinite else {
+            throw refuse("rope theta", ropeTheta, "a number above 1")
+        }
+    }
+}
+
+extension YaRN {
+    /// Refuses parameters that would make frequencies or the attention factor NaN or infinite.
+    func validate(file: String) throws {
+        let parameters: [(String, Double?)] = [
+            ("beta_fast", betaFast), ("beta_slow", betaSlow),
+            ("attention_factor", attentionFactor),
+        ]
+        for case (let key, let value?) in parameters where !(value > 0 && value.isFinite) {
+            throw CheckpointError.configuration(
+                file: file, key: "yarn's \(key)", found: "\(value)",
+                expected: "a positive number")
+        }
+        for (key, value) in [("mscale", mscale), ("mscale_all_dim", mscaleAllDimensions)]
+        where value ?? 0 < 0 {
+            throw CheckpointError.configuration(
+                file: file, key: "yarn's \(key)", found: "\(value ?? 0)",
+                expected: "at least 0")
         }
     }
 }

@@ -20,10 +20,17 @@ extension ModelShape {
         }
         let width = try size("hidden_size")
         let heads = try size("num_attention_heads")
-        let headDimension = try root.optionalInt("head_dim") ?? width / heads
-        let positions = try root.optionalInt("max_position_embeddings") ?? 2048
-        let parameters = root["rope_parameters"].flatMap { $0.isNull ? nil : $0 }
-        let scaling = parameters ?? root["rope_scaling"].flatMap { $0.isNull ? nil : $0 }
+        let headDimension = try checkedSize(
+            root.optionalInt("head_dim") ?? width / heads, file: path, key: "head_dim")
+        let positions = try checkedSize(
+            root.optionalInt("max_position_embeddings") ?? 2048, file: path,
+            key: "max_position_embeddings")
+        func object(_ key: String) throws -> JSONCursor? {
+            guard let value = root[key], !value.isNull else { return nil }
+            return try root.object(key)
+        }
+        let parameters = try object("rope_parameters")
+        let scaling = try parameters ?? object("rope_scaling")
         let theta =
             try parameters?.optionalDouble("rope_theta") ?? root.optionalDouble("rope_theta")
         let partial = try root.optionalDouble("partial_rotary_factor") ?? 1
@@ -85,12 +92,18 @@ extension ModelShape {
             yarn.mscale = try scaling.optionalDouble("mscale")
             yarn.mscaleAllDimensions = try scaling.optionalDouble("mscale_all_dim")
             yarn.truncate = try scaling.optionalBool("truncate") ?? true
+            try yarn.validate(file: file)
             return .yarn(yarn)
         case "llama3":
+            let low = try scaling.double("low_freq_factor")
+            let high = try scaling.double("high_freq_factor")
+            guard low > 0, high > low else {
+                throw CheckpointError.configuration(
+                    file: file, key: "rope_scaling.high_freq_factor", found: "\(high)",
+                    expected: "above low_freq_factor, \(low), and that above 0")
+            }
             return .llama3(
-                factor: try factor(),
-                lowFrequencyFactor: try scaling.double("low_freq_factor"),
-                highFrequencyFactor: try scaling.double("high_freq_factor"),
+                factor: try factor(), lowFrequencyFactor: low, highFrequencyFactor: high,
                 trainedLength: try trainedLength())
         case let other:
             throw CheckpointError.configuration(

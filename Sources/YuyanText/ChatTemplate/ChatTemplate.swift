@@ -123,6 +123,11 @@ public struct ChatTemplate: Sendable {
     /// Drops entries that are none and gives reasoning its customary names, as transformers does.
     private static func normalised(_ message: TemplateValue) -> TemplateValue {
         guard case .object(let object) = message else { return message }
+        let isAffected = object.entries.contains { key, value in
+            if case .none = value { return true }
+            return key == "reasoning_content" || key == "thinking" || key == "reasoning"
+        }
+        guard isAffected else { return message }
         var entries = object.entries.filter { $0.value != .none }
         let names = ["reasoning_content", "thinking", "reasoning"]
         let found = names.lazy.compactMap { name in entries.first { sameText($0.key, name) } }.first

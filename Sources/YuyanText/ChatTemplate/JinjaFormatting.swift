@@ -222,8 +222,10 @@ extension JinjaInterpreter {
             default: throw .wrong("a format has no such conversion")
             }
         }
+        rest = rest.dropFirst()
+        guard !rest.isEmpty else { return try string(value) }
         let specification = try formatBraces(
-            String(rest.dropFirst()), arguments, &automatic, depth: depth - 1)
+            String(rest), arguments, &automatic, depth: depth - 1)
         return try formatted(value, specification)
     }
 

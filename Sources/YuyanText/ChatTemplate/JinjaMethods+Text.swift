@@ -397,10 +397,7 @@ func splitOnSpace(_ text: String, limit: Int?, fromRight: Bool = false) -> [Stri
         pieces.append(Array(rest.prefix { !isPythonSpace($0) }))
         rest = rest.dropFirst(pieces[pieces.count - 1].count).drop(while: isPythonSpace)
     }
-    if !rest.isEmpty {
-        while let last = rest.last, isPythonSpace(last) { rest.removeLast() }
-        pieces.append(Array(rest))
-    }
+    if !rest.isEmpty { pieces.append(Array(rest)) }
     guard fromRight else { return pieces.map { String($0) } }
     return pieces.reversed().map { String($0.reversed()) }
 }

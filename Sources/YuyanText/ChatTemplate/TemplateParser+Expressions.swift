@@ -1,11 +1,11 @@
 extension TemplateParser {
     /// Parses expressions with commas between them; one without a comma stands for itself.
     mutating func parseTuple(
-        withConditional: Bool = true, endsAt end: String? = nil, isParenthesised: Bool = false
+        withConditional: Bool = true, isParenthesised: Bool = false
     ) throws(TemplateError) -> TemplateExpression {
         var items: [TemplateExpression] = []
         var isTuple = false
-        while !isTupleEnd(end) {
+        while !isTupleEnd {
             items.append(
                 withConditional ? try parseExpression() : try parseUnconditional())
             guard skip(.comma) else { break }
@@ -17,10 +17,9 @@ extension TemplateParser {
         return .tuple([])
     }
 
-    private func isTupleEnd(_ end: String?) -> Bool {
+    private var isTupleEnd: Bool {
         switch current.kind {
         case .variableEnd, .blockEnd, .symbol(.rightParenthesis): true
-        case .name(let name): name == end
         default: false
         }
     }
@@ -245,6 +244,7 @@ extension TemplateParser {
     private mutating func parseSubscript(
         of value: TemplateExpression
     ) throws(TemplateError) -> TemplateExpression {
+        if skip(.rightBracket) { return .subscripted(value, .tuple([])) }
         var start: TemplateExpression?
         if !isAt(.colon) {
             let index = try parseExpression()

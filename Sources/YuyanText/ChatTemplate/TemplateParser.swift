@@ -159,10 +159,10 @@ struct TemplateParser {
     }
 
     private mutating func parseLoop(_ line: Int) throws(TemplateError) -> TemplateStatement {
-        let target = try parseTarget(endsAtIn: true)
+        let target = try parseTarget()
         if mentionsLoop(target) { throw unexpected("another name than 'loop' for the item") }
         try expect(name: "in")
-        let sequence = try parseTuple(withConditional: false, endsAt: "recursive")
+        let sequence = try parseTuple(withConditional: false)
         let condition = skip(name: "if") ? try parseExpression() : nil
         let isRecursive = skip(name: "recursive")
         loopUses.append(false)
@@ -286,15 +286,13 @@ struct TemplateParser {
     }
 
     private mutating func parseTarget(
-        endsAtIn: Bool = false, allowsMembers: Bool = false
+        allowsMembers: Bool = false
     ) throws(TemplateError) -> TemplateTarget {
         var parts: [TemplateTarget] = []
         var isTuple = false
         while true {
-            if endsAtIn, isAt(name: "in"), isTuple { break }
             if isTuple, isAt(.assign) { break }
-            parts.append(
-                try parseSingleTarget(endsAtIn: endsAtIn, allowsMembers: allowsMembers))
+            parts.append(try parseSingleTarget(allowsMembers: allowsMembers))
             guard skip(.comma) else { break }
             isTuple = true
         }
@@ -302,7 +300,7 @@ struct TemplateParser {
     }
 
     private mutating func parseSingleTarget(
-        endsAtIn: Bool, allowsMembers: Bool
+        allowsMembers: Bool
     ) throws(TemplateError) -> TemplateTarget {
         try enter()
         defer { depth -= 1 }
@@ -310,7 +308,7 @@ struct TemplateParser {
             var parts: [TemplateTarget] = []
             var isTuple = false
             while !isAt(.rightParenthesis) {
-                parts.append(try parseSingleTarget(endsAtIn: false, allowsMembers: false))
+                parts.append(try parseSingleTarget(allowsMembers: false))
                 guard skip(.comma) else { break }
                 isTuple = true
             }

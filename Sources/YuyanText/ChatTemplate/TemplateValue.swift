@@ -29,6 +29,16 @@ public struct TemplateObject: Sendable {
 
     /// Creates an object from entries; a repeated name keeps its place and takes the last value.
     public init(_ entries: [(key: String, value: TemplateValue)]) {
+        guard entries.count > 8 else {
+            for (key, value) in entries {
+                if let place = index(of: key) {
+                    self.entries[place].value = value
+                } else {
+                    self.entries.append((key, value))
+                }
+            }
+            return
+        }
         // Requests are untrusted: thousands of names must not cost a quadratic search.
         var places: [[UInt8]: Int] = [:]
         for (key, value) in entries {
@@ -81,7 +91,10 @@ public struct ChatMessage: Sendable, Hashable {
 /// Whether two texts have the same Unicode scalars; `==` would ignore normalisation.
 func sameText(_ a: String, _ b: String) -> Bool {
     let (x, y) = (a.utf8, b.utf8)
-    return x.count == y.count && x.elementsEqual(y)
+    guard x.count == y.count else { return false }
+    // Equal bytes are the common case for names, and `==` first compares storage as a whole; it
+    // also accepts equivalent texts with other scalars, which the bytes then tell apart.
+    return a == b && x.elementsEqual(y)
 }
 
 extension TemplateValue: Hashable {

@@ -19,12 +19,21 @@ enum ByteLevelAlphabet {
         return table
     }()
 
-    /// Appends the bytes that a vocabulary entry stands for.
+    /// Writes the bytes that a vocabulary entry stands for.
     ///
-    /// - Returns: Whether all of it was in the alphabet; if not, nothing is appended.
-    static func appendBytes(of text: RawSpan, to bytes: inout [UInt8]) -> Bool {
-        let table = byteOfScalar
-        let count = bytes.count
+    /// - Parameters:
+    ///   - text: The entry.
+    ///   - bytes: Made longer where needed, and more than that; what is past the end is undefined.
+    ///   - start: Where to write.
+    /// - Returns: The end of what was written, or nil if not all of it was in the alphabet.
+    static func write(_ text: RawSpan, to bytes: inout [UInt8], at start: Int) -> Int? {
+        let missing = start + text.byteCount - bytes.count
+        if missing > 0 {
+            bytes.append(contentsOf: repeatElement(0, count: max(missing, bytes.count, 64)))
+        }
+        let table = byteOfScalar.span
+        var output = bytes.mutableSpan
+        var written = start
         var index = 0
         while index < text.byteCount {
             let lead = text.byte(at: index)
@@ -33,21 +42,16 @@ enum ByteLevelAlphabet {
             if lead >= 0x80 {
                 guard lead >= 0xC2, lead <= 0xC5, index < text.byteCount,
                     text.byte(at: index) & 0xC0 == 0x80
-                else {
-                    bytes.removeLast(bytes.count - count)
-                    return false
-                }
+                else { return nil }
                 value = (value & 0x1F) << 6 | Int(text.byte(at: index) & 0x3F)
                 index &+= 1
             }
             let byte = table[value]
-            guard byte >= 0 else {
-                bytes.removeLast(bytes.count - count)
-                return false
-            }
-            bytes.append(UInt8(truncatingIfNeeded: byte))
+            guard byte >= 0 else { return nil }
+            output[written] = UInt8(truncatingIfNeeded: byte)
+            written &+= 1
         }
-        return true
+        return written
     }
 }
 

@@ -27,10 +27,7 @@ struct BytePairModel: Sendable {
         self.ignoresMerges = ignoresMerges
         self.unknown = unknown
         self.fusesUnknown = fusesUnknown
-        let alphabet = (0...255).map { UInt8($0) }
-        byteTokens = (0...255).map {
-            vocabulary.id(of: alphabet.span, $0..<$0 + 1) ?? Self.missing
-        }
+        byteTokens = vocabulary.byteTokens
         var ranks = [UInt32](repeating: MergeTable.none, count: 1 << 16)
         for (first, left) in byteTokens.enumerated() where left != Self.missing {
             for (second, right) in byteTokens.enumerated() where right != Self.missing {
@@ -38,6 +35,16 @@ struct BytePairModel: Sendable {
             }
         }
         bytePairRanks = ranks
+    }
+}
+
+extension Vocabulary {
+    /// The indexed token of each single byte, or `BytePairModel.missing`.
+    var byteTokens: [UInt32] {
+        let alphabet = (0...255).map { UInt8($0) }
+        return (0...255).map {
+            id(of: alphabet.span, $0..<$0 + 1) ?? BytePairModel.missing
+        }
     }
 }
 
@@ -51,8 +58,6 @@ struct BytePairEncoder: Sendable {
     private var next: [Int32] = []
     private var previous: [Int32] = []
     private var heap = RankHeap()
-    /// Buffers of `Tokenizer`: text in normal form, and a piece with a space put before it.
-    var normalized: [UInt8] = []
 
     /// Words up to this length are merged by scanning for the lowest rank, longer ones with a heap.
     private static let scanLimit = 160

@@ -68,13 +68,17 @@ struct GGUFTokenizerReader {
         var added: [AddedToken] = []
         try tokens.forEachStringBytes { (text: RawSpan) throws(TokenizerError) in
             let id = builder.nextID
-            switch types?[id] ?? TokenType.normal {
+            let type = types?[id] ?? TokenType.normal
+            switch type {
             case TokenType.control, TokenType.userDefined:
-                try builder.append(literal: text, id: id, indexing: .ifFree)
+                // No rule may lead plain text to a control token.
+                try builder.append(
+                    literal: text, id: id,
+                    indexing: type == TokenType.control ? .never : .ifFree)
                 added.append(
                     AddedToken(
                         id: Int32(id), content: (0..<text.byteCount).map { text.byte(at: $0) },
-                        isSpecial: types?[id] == TokenType.control))
+                        isSpecial: type == TokenType.control))
             case TokenType.unused:
                 try builder.append(text, id: id, indexing: .never)
             default:

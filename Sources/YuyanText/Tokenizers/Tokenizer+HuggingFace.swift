@@ -123,7 +123,7 @@ struct HuggingFaceTokenizerReader {
         }
         for token in waiting.values.sorted(by: { $0.id < $1.id }) {
             try builder.append(
-                literal: token.content.span.bytes, id: Int(token.id), indexing: .ifFree)
+                literal: token.content.span.bytes, id: Int(token.id), indexing: .never)
         }
         return try builder.build()
     }
@@ -135,27 +135,15 @@ struct HuggingFaceTokenizerReader {
         var builder = try MergeBuilder(
             file: file, key: key, vocabulary: vocabulary, count: rules.count)
         guard let elements = rules.array else { return builder.table }
-        var scratch: [UInt8] = []
-        var rightScratch: [UInt8] = []
         for rule in elements {
-            let isText: Void? = try rule.withStringBytes(&scratch) {
-                (text: RawSpan) throws(TokenizerError) in try builder.append(text)
-            }
-            if isText != nil { continue }
-            var isPair = false
-            if rule.count == 2, var sides = rule.array, let left = sides.next(),
-                let right = sides.next()
+            // Sides of up to 15 bytes, nearly all, are strings without an allocation.
+            if let text = rule.string {
+                try builder.append(text.utf8.span.bytes)
+            } else if rule.count == 2, var sides = rule.array,
+                let left = sides.next()?.string, let right = sides.next()?.string
             {
-                let done: Void?? = try left.withStringBytes(&scratch) {
-                    (leftText: RawSpan) throws(TokenizerError) in
-                    try right.withStringBytes(&rightScratch) {
-                        (rightText: RawSpan) throws(TokenizerError) in
-                        try builder.append(leftText, rightText)
-                    }
-                }
-                if case .some(.some) = done { isPair = true }
-            }
-            guard isPair else {
+                try builder.append(left.utf8.span.bytes, right.utf8.span.bytes)
+            } else {
                 throw .malformed(
                     file: file, key: "\(key)[\(builder.table.results.count)]",
                     found: "\(rule.kind)", expected: "\"left right\" or [\"left\", \"right\"]")

@@ -43,7 +43,9 @@ struct TokenizerSettings: Sendable {
 struct VocabularyBuilder {
     let file: String
     let key: String
-    private var arena: [UInt8] = []
+    /// Longer than what is `used` of it.
+    private var arena: [UInt8]
+    private var used = 0
     private var ids: [UInt32] = []
     private var ends: [UInt32] = []
     private var indexing: [Vocabulary.Indexing] = []
@@ -53,7 +55,7 @@ struct VocabularyBuilder {
     init(file: String, key: String, capacity: Int) {
         self.file = file
         self.key = key
-        arena.reserveCapacity(8 * capacity)
+        arena = [UInt8](repeating: 0, count: 8 * capacity)
         ids.reserveCapacity(capacity)
         ends.reserveCapacity(capacity)
         indexing.reserveCapacity(capacity)
@@ -67,7 +69,8 @@ struct VocabularyBuilder {
     mutating func append(
         _ text: RawSpan, id: Int, indexing kind: Vocabulary.Indexing = .always
     ) throws(TokenizerError) {
-        if ByteLevelAlphabet.appendBytes(of: text, to: &arena) {
+        if let end = ByteLevelAlphabet.write(text, to: &arena, at: used) {
+            used = end
             try finish(id, kind)
         } else {
             try append(literal: text, id: id, indexing: .never)
@@ -78,7 +81,10 @@ struct VocabularyBuilder {
     mutating func append(
         literal text: RawSpan, id: Int, indexing kind: Vocabulary.Indexing
     ) throws(TokenizerError) {
-        for offset in 0..<text.byteCount { arena.append(text.byte(at: offset)) }
+        let missing = used + text.byteCount - arena.count
+        if missing > 0 { arena.append(contentsOf: repeatElement(0, count: missing)) }
+        for offset in 0..<text.byteCount { arena[used + offset] = text.byte(at: offset) }
+        used += text.byteCount
         try finish(id, kind)
     }
 
@@ -89,13 +95,13 @@ struct VocabularyBuilder {
             throw .malformed(
                 file: file, key: key, found: "the id \(id)", expected: "ids from 0 up")
         }
-        guard id < Vocabulary.maximumCount, arena.count <= Int(UInt32.max) else {
+        guard id < Vocabulary.maximumCount, used <= Int(UInt32.max) else {
             throw .tooLarge(file: file, key: key, found: id, limit: Vocabulary.maximumCount - 1)
         }
         if id != highest + 1 { isOrdered = false }
         highest = max(highest, id)
         ids.append(UInt32(id))
-        ends.append(UInt32(arena.count))
+        ends.append(UInt32(used))
         indexing.append(kind)
     }
 
@@ -105,6 +111,7 @@ struct VocabularyBuilder {
         var offsets: [UInt32] = [0]
         var kinds = indexing
         if isOrdered {
+            bytes.removeLast(bytes.count - used)
             offsets += ends
         } else {
             var entryOfID = [Int32](repeating: -1, count: highest + 1)
@@ -144,6 +151,7 @@ struct MergeBuilder {
     let key: String
     let vocabulary: Vocabulary
     private(set) var table: MergeTable
+    private let byteTokens: [UInt32]
     private var bytes: [UInt8] = []
     private var guess = 0
 
@@ -157,6 +165,7 @@ struct MergeBuilder {
         self.file = file
         self.key = key
         self.vocabulary = vocabulary
+        byteTokens = vocabulary.byteTokens
         table = MergeTable(capacity: count)
     }
 
@@ -175,29 +184,30 @@ struct MergeBuilder {
         guard left.byteCount > 0, right.byteCount > 0 else {
             throw malformed("a rule with an empty side", "two tokens")
         }
-        bytes.removeAll(keepingCapacity: true)
-        try appendBytes(of: left)
-        let middle = bytes.count
-        try appendBytes(of: right)
+        let middle = try write(left, at: 0)
+        let end = try write(right, at: middle)
         let leftID = try id(of: 0..<middle)
-        let rightID = try id(of: middle..<bytes.count)
-        // Vocabularies list what merges make in the order of the rules, so the next id is a good guess.
+        let rightID = try id(of: middle..<end)
+        // Vocabularies list what merges make in the order of the rules, so the next id is a good
+        // guess.
         var result = UInt32(guess)
-        if !vocabulary.token(guess, equals: bytes.span, 0..<bytes.count) {
-            result = try id(of: 0..<bytes.count)
-        }
+        if !vocabulary.token(guess, equals: bytes.span, 0..<end) { result = try id(of: 0..<end) }
         guess = Int(result) + 1
         table.append(left: leftID, right: rightID, result: result)
     }
 
-    private mutating func appendBytes(of text: RawSpan) throws(TokenizerError) {
-        guard ByteLevelAlphabet.appendBytes(of: text, to: &bytes) else {
+    private mutating func write(_ text: RawSpan, at start: Int) throws(TokenizerError) -> Int {
+        guard let end = ByteLevelAlphabet.write(text, to: &bytes, at: start) else {
             throw .unknownMergeToken(
                 file: file, merge: table.results.count, token: text.repairedText)
         }
+        return end
     }
 
     private func id(of range: Range<Int>) throws(TokenizerError) -> UInt32 {
+        if range.count == 1, byteTokens[Int(bytes[range.lowerBound])] != BytePairModel.missing {
+            return byteTokens[Int(bytes[range.lowerBound])]
+        }
         guard let id = vocabulary.id(of: bytes.span, range) else {
             throw .unknownMergeToken(
                 file: file, merge: table.results.count,

@@ -1,0 +1,66 @@
+# `make run` answers a prompt with a real model; `make test` builds and tests. `make help` lists all.
+
+SHELL := /bin/bash
+SWIFT ?= swift
+PROMPT ?= What is the capital of France? Answer in one sentence.
+# Importing a target that Package.swift does not declare is an error: the layers stay layers.
+CHECKED := -c release --explicit-target-dependency-import-check error
+YUYAN := .build/release/yuyan
+# Tests see internals, which is another build of every file: a folder of its own keeps both fresh.
+TEST := test $(CHECKED) --scratch-path .build/tests
+
+# Ends with one line if the program $1 is missing; $2 says where to get it.
+need = $(if $(shell command -v $1),,$(error $1 is missing: $2))
+
+.DEFAULT_GOAL := help
+.PHONY: help run build model test test-models lint fuzz check-neon goldens bench-peers clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+run: build model ## Build, fetch SmolLM2-135M, answer PROMPT; on a terminal stay in chat
+	@printf "> %s\n" "$$PROMPT"
+	@$(YUYAN) generate --model smollm2-135m --prompt "$$PROMPT" --max-tokens 128
+	@if [ -t 0 ] && [ -t 1 ]; then $(YUYAN) chat --model smollm2-135m; fi
+
+build: .need-swift ## Build the release binary, .build/release/yuyan
+	@$(SWIFT) build $(CHECKED) --product yuyan
+
+model: ## Fetch SmolLM2-135M-Instruct into YUYAN_HOME, by default ~/.cache/yuyan
+	@scripts/fetch-model smollm2-135m
+
+test: build ## Build and run all tests in release configuration
+	@$(SWIFT) $(TEST)
+
+test-models: build ## Run the tests that want the Qwen2.5-Coder models too
+	@scripts/fetch-model smollm2-135m
+	@scripts/fetch-model qwen2.5-coder-0.5b
+	@scripts/fetch-model qwen2.5-coder-1.5b
+	@YUYAN_MODEL_TESTS=1 $(SWIFT) $(TEST)
+
+lint: .need-swift ## Check the format of all Swift files
+	@$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
+
+fuzz: .need-swift ## Send 1,000,000 damaged inputs (YUYAN_FUZZ) through the readers
+	@YUYAN_FUZZ=$${YUYAN_FUZZ:-1000000} $(SWIFT) $(TEST) --filter FuzzTests
+
+check-neon: ## Check that the NEON kernels compile, on any machine with clang
+	$(call need,clang,it comes with Swift; Debian: apt-get install clang)
+	clang --target=aarch64-linux-gnu -O2 -std=c11 -Wall -Werror -ffreestanding \
+	    -ISources/CYuyanKernels/include -fsyntax-only Sources/CYuyanKernels/neon.c
+
+goldens: ## Check the reference data against its manifest
+	@cd Tests/Goldens && sha256sum --check --quiet --strict MANIFEST.sha256 && \
+	    echo "$$(wc -l < MANIFEST.sha256) files as in the manifest"
+
+bench-peers: build model ## Compare the speed with llama.cpp, built here
+	@scripts/bench-peers
+
+clean: ## Remove what was built
+	@rm -rf .build
+
+.PHONY: .need-swift
+.need-swift:
+	$(call need,$(firstword $(SWIFT)),install Swift 6.2 or later from https://www.swift.org/install)
+
+export PROMPT

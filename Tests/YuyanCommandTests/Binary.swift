@@ -1,0 +1,68 @@
+import TestSupport
+import Testing
+import YuyanFormats
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The built command, run as a user runs it.
+enum Binary {
+    struct Result {
+        let output: String
+        let errors: String
+        /// The exit code, or minus the signal that ended it.
+        let status: Int32
+
+        func json() throws -> JSONCursor {
+            try JSONDocument(bytes: Array(output.utf8), name: "output").root
+        }
+    }
+
+    /// Where `swift build` and `swift test` put it, or nil.
+    static let path: String? = {
+        let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3)
+        let path = root.joined(separator: "/") + "/.build/release/yuyan"
+        return access(path, X_OK) == 0 ? path : nil
+    }()
+
+    static func run(_ arguments: [String], input: String = "") throws -> Result {
+        let path = try #require(Self.path)
+        let folder = TemporaryFolder()
+        let inputPath = folder.file("in", Array(input.utf8))
+        let outputPath = folder.file("out", [])
+        let errorPath = folder.file("err", [])
+        #if canImport(Darwin)
+            var actions: posix_spawn_file_actions_t?
+        #else
+            var actions = posix_spawn_file_actions_t()
+        #endif
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, inputPath, O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 2, errorPath, O_WRONLY, 0)
+        var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) }
+        words.append(nil)
+        defer { for word in words { free(word) } }
+        var child = pid_t()
+        let code = posix_spawn(&child, path, &actions, nil, words, environ)
+        try #require(code == 0, "cannot start \(path)")
+        var status: Int32 = 0
+        while waitpid(child, &status, 0) < 0 { try #require(errno == EINTR) }
+        let signal = status & 0x7F
+        return Result(
+            output: String(decoding: try bytes(outputPath), as: UTF8.self),
+            errors: String(decoding: try bytes(errorPath), as: UTF8.self),
+            status: signal == 0 ? status >> 8 & 0xFF : -signal)
+    }
+
+    private static func bytes(_ path: String) throws -> [UInt8] {
+        let file = try MappedFile(path: path)
+        return file.withUnsafeBytes(in: 0..<file.count) { Array($0) }
+    }
+}

@@ -1,0 +1,208 @@
+import CYuyanKernels
+import TestSupport
+import Testing
+
+@testable import YuyanTensor
+
+@Suite("Product kernels of every instruction set")
+struct KernelProductTests {
+    private static let floatColumns = [1, 2, 3, 7, 15, 16, 17, 31, 32, 33, 47, 64, 100, 576]
+
+    private static func columns(_ format: WeightFormat) -> [Int] {
+        format.isFloat
+            ? floatColumns : format.elements == 32 ? [32, 64, 96, 160, 576] : [256, 512, 1536]
+    }
+
+    @Test(
+        "widen, multiply one token and multiply tiles to the scalar bits",
+        arguments: vectorSets, WeightFormat.all)
+    func floatPath(_ set: InstructionSet, _ format: WeightFormat) {
+        let (vector, scalar) = (kernels(set), kernels(.scalar))
+        var random = SeededGenerator(seed: 1)
+        for columns in Self.columns(format) {
+            for kind in FloatKind.allCases where columns < 500 || kind == .ordinary {
+                for panels in [1, 2, 3, 4, 5] {
+                    let rows = PackedRows(
+                        format, rows: panels * 16, columns: columns, kind, &random)
+                    expectFloat(rows, vector, scalar, kind, &random)
+                }
+            }
+        }
+    }
+
+    private func expectFloat(
+        _ rows: PackedRows, _ vector: yk_kernels, _ scalar: yk_kernels, _ kind: FloatKind,
+        _ random: inout SeededGenerator
+    ) {
+        let (columns, panels) = (rows.columns, rows.panels)
+        let what: Comment = "\(rows.format), \(panels) panels of \(columns) columns, \(kind)"
+        let stride = vector.tile_float
+        let x = random.floats(stride * columns, kind)
+
+        let wide = (0..<2).map { _ in Aligned<Float>(panels * columns * 16, repeating: 7) }
+        for panel in 0..<panels {
+            let source = rows.memory.pointer + panel * rows.panelBytes
+            scalar.expand_float(
+                rows.format.format, source, columns, wide[0].pointer + panel * columns * 16)
+            vector.expand_float(
+                rows.format.format, source, columns, wide[1].pointer + panel * columns * 16)
+        }
+        #expect(wide[0].bits == wide[1].bits && wide[1].isIntact, what)
+
+        let tile = Aligned<Float>(columns * stride, repeating: 7)
+        defer { keepAlive(wide, tile) }
+        vector.tile_float_pack(x, columns, stride, columns, stride, tile.pointer)
+        #expect(tile.isIntact, what)
+        var columnsOut: [[UInt32]] = []
+        for count in 1...stride where panels <= 3 || count == stride {
+            let y = (0..<2).map { _ in Aligned<Float>(count * panels * 16, repeating: 7) }
+            scalar.matmul_float(
+                wide[0].pointer, panels, columns, tile.pointer, stride, count, y[0].pointer,
+                panels * 16)
+            vector.matmul_float(
+                wide[0].pointer, panels, columns, tile.pointer, stride, count, y[1].pointer,
+                panels * 16)
+            #expect(y[0].bits == y[1].bits && y[1].isIntact, "\(what), \(count) tokens")
+            columnsOut = (0..<count).map {
+                Array(y[1].bits[$0 * panels * 16..<($0 + 1) * panels * 16])
+            }
+        }
+        for token in columnsOut.indices {
+            let y = (0..<2).map { _ in Aligned<Float>(panels * 16, repeating: 7) }
+            let row = Array(x[token * columns..<(token + 1) * columns])
+            scalar.matvec_float(
+                rows.format.format, rows.memory.pointer, panels, columns, row, y[0].pointer)
+            vector.matvec_float(
+                rows.format.format, rows.memory.pointer, panels, columns, row, y[1].pointer)
+            #expect(y[0].bits == y[1].bits && y[1].isIntact, "\(what), one token")
+            #expect(y[1].bits == columnsOut[token], "\(what), token \(token) of a tile")
+            if token == 2 && columns > 100 { break }
+        }
+    }
+
+    @Test(
+        "round activations and multiply them in 16 bits to the scalar bits",
+        arguments: vectorSets, WeightFormat.blocks)
+    func integerPath(_ set: InstructionSet, _ format: WeightFormat) {
+        let (vector, scalar) = (kernels(set), kernels(.scalar))
+        var random = SeededGenerator(seed: 2)
+        for columns in Self.columns(format) {
+            for kind in FloatKind.allCases where columns < 500 || kind == .ordinary {
+                for panels in [1, 2, 3, 4, 5] {
+                    let rows = PackedRows(
+                        format, rows: panels * 16, columns: columns, kind, &random)
+                    expectInteger(rows, vector, scalar, kind, &random)
+                }
+            }
+        }
+    }
+
+    private func expectInteger(
+        _ rows: PackedRows, _ vector: yk_kernels, _ scalar: yk_kernels, _ kind: FloatKind,
+        _ random: inout SeededGenerator
+    ) {
+        let (columns, panels, format) = (rows.columns, rows.panels, rows.format.format)
+        let what: Comment = "\(rows.format), \(panels) panels of \(columns) columns, \(kind)"
+        let stride = vector.tile_int16
+        let x = random.floats(stride * columns, kind)
+        let tiles = (0..<2).map { _ in RoundedTile(columns: columns, stride: stride) }
+        defer { keepAlive(tiles) }
+        scalar.tile_int16_pack(x, columns, stride, columns, stride, tiles[0].tile)
+        vector.tile_int16_pack(x, columns, stride, columns, stride, tiles[1].tile)
+        #expect(same(tiles[0], tiles[1]) && tiles[1].isIntact, what)
+
+        var tokens = [[UInt32]](repeating: [], count: stride)
+        for panel in 0..<panels {
+            let source = rows.memory.pointer + panel * rows.panelBytes
+            let wide = (0..<2).map { _ in ExpandedPanel(columns: columns) }
+            defer { keepAlive(wide) }
+            scalar.expand_int16(format, source, columns, wide[0].panel)
+            vector.expand_int16(format, source, columns, wide[1].panel)
+            #expect(
+                wide[0].codes.values == wide[1].codes.values
+                    && wide[0].scale.bits == wide[1].scale.bits
+                    && wide[0].minimum.bits == wide[1].minimum.bits && wide[1].isIntact, what)
+            for count in 1...stride {
+                let y = (0..<2).map { _ in Aligned<Float>(count * 16, repeating: 7) }
+                scalar.matmul_int16(
+                    format, wide[0].panel, columns, tiles[0].tile, stride, count, y[0].pointer, 16)
+                vector.matmul_int16(
+                    format, wide[0].panel, columns, tiles[0].tile, stride, count, y[1].pointer, 16)
+                #expect(y[0].bits == y[1].bits && y[1].isIntact, "\(what), \(count) tokens")
+                guard count == stride else { continue }
+                for token in 0..<stride { tokens[token] += y[1].bits[token * 16..<token * 16 + 16] }
+            }
+        }
+        for token in 0..<min(stride, 3) {
+            let row = Array(x[token * columns..<(token + 1) * columns])
+            let one = (0..<2).map { _ in RoundedTile(columns: columns, stride: 1) }
+            defer { keepAlive(one) }
+            scalar.tile_int16_pack(row, columns, 1, columns, 1, one[0].tile)
+            vector.tile_int16_pack(row, columns, 1, columns, 1, one[1].tile)
+            #expect(same(one[0], one[1]) && one[1].isIntact, what)
+            let y = (0..<2).map { _ in Aligned<Float>(panels * 16, repeating: 7) }
+            scalar.matvec_int16(
+                format, rows.memory.pointer, panels, columns, one[0].tile, y[0].pointer)
+            vector.matvec_int16(
+                format, rows.memory.pointer, panels, columns, one[0].tile, y[1].pointer)
+            #expect(y[0].bits == y[1].bits && y[1].isIntact, "\(what), one token")
+            #expect(y[1].bits == tokens[token], "\(what), token \(token) of a tile")
+        }
+    }
+
+    private func same(_ a: RoundedTile, _ b: RoundedTile) -> Bool {
+        a.codes.values == b.codes.values && a.codeSum.values == b.codeSum.values
+            && a.scale.bits == b.scale.bits && a.sum.bits == b.sum.bits
+    }
+
+    @Test("pack missing rows as zeros, and a row wherever it stands", arguments: WeightFormat.all)
+    func padding(_ format: WeightFormat) {
+        var random = SeededGenerator(seed: 3)
+        let columns = format.isFloat ? 33 : format.elements * 2
+        let rowBytes = columns / format.elements * format.bytes
+        let source = format.rows(16, columns: columns, .ordinary, &random)
+        let full = PackedRows(format, source, rows: 16, columns: columns)
+        for count in 1...15 {
+            let some = PackedRows(
+                format, Array(source.prefix(count * rowBytes)), rows: count, columns: columns)
+            #expect(some.memory.isIntact)
+            for row in 0..<16 {
+                let values = some.unpacked(row)
+                if row < count {
+                    #expect(values.canonicalBits == full.unpacked(row).canonicalBits)
+                } else {
+                    #expect(values.allSatisfy { $0 == 0 }, "\(format), row \(row) of \(count)")
+                }
+            }
+        }
+    }
+
+    @Test("round activations to within half a step of their block's largest")
+    func rounding() {
+        let scalar = kernels(.scalar)
+        var random = SeededGenerator(seed: 4)
+        for kind in [FloatKind.ordinary, .wide] {
+            let x = random.floats(32 * 64, kind)
+            let tile = RoundedTile(columns: 32, stride: 64)
+            scalar.tile_int16_pack(x, 32, 64, 32, 64, tile.tile)
+            for token in 0..<64 {
+                let row = x[token * 32..<token * 32 + 32]
+                let largest = row.map(abs).max() ?? 0
+                let scale = tile.scale.values[token]
+                #expect(abs(scale - largest / 32767) <= scale * 0x1p-23)
+                let codes = (0..<16).flatMap { step -> [Int16] in
+                    let pair = UInt32(bitPattern: tile.codes.values[step * 64 + token])
+                    return [
+                        Int16(truncatingIfNeeded: pair), Int16(truncatingIfNeeded: pair >> 16),
+                    ]
+                }
+                // The order of the steps is the kernels' business: compare as multisets.
+                let nearest = row.map { Double($0) / Double(scale) }.sorted()
+                for (code, exact) in zip(codes.sorted(), nearest) {
+                    #expect(abs(Double(code) - exact) <= 0.51, "\(code) for \(exact)")
+                }
+                #expect(Int(tile.codeSum.values[token]) == codes.reduce(0) { $0 + Int($1) })
+            }
+        }
+    }
+}
