@@ -1,6 +1,7 @@
 import ArgumentParser
 import YuyanFormats
 import YuyanEngine
+import YuyanFormats
 import YuyanTensor
 import YuyanText
 
