@@ -15,6 +15,7 @@ public final class Device: Sendable {
     public let precision: Precision
     let kernels: Kernels
     let scratch: WorkerScratch
+    let weights = WeightArena()
 
     /// - Parameters:
     ///   - threads: Workers; the number of processors by default.
