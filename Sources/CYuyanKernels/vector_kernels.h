@@ -394,25 +394,23 @@ INLINE void matvec_float_as(yk_format format, const uint8_t *panels, size_t coun
                             const float *x, float *y) {
   yk_panel_layout l = yk_panel_layout_of(format, columns);
   size_t p = 0;
-  // One chain per row is the definition; several panels at once keep the multipliers busy.
+  // One chain per row is the definition; a second panel hides the latency of the first.
   size_t element = format == YK_F32 ? 64 : 32;
-  for (; p + 4 <= count; p += 4) {
+  for (; p + 2 <= count; p += 2) {
     const uint8_t *base = panels + p * l.bytes;
-    vf sum[4];
-    UNROLL for (int i = 0; i < 4; i++) sum[i] = splat(0);
-    for (size_t k = 0; k < columns; k++) {
-      vf xk = splat(x[k]);
-      // The same place of the next four panels: 4 * element bytes a step, each line once.
-      __builtin_prefetch(base + 4 * l.bytes + 4 * element * k, 0, 3);
-      if (4 * element > 64) __builtin_prefetch(base + 4 * l.bytes + 4 * element * k + 64, 0, 3);
-      if (4 * element > 128) {
-        __builtin_prefetch(base + 4 * l.bytes + 4 * element * k + 128, 0, 3);
-        __builtin_prefetch(base + 4 * l.bytes + 4 * element * k + 192, 0, 3);
+    vf sum[2];
+    UNROLL for (int i = 0; i < 2; i++) sum[i] = splat(0);
+    for (size_t k = 0; k < columns; k += 2) {
+      UNROLL for (size_t z = 0; z < 4 * element; z += 64)
+        __builtin_prefetch(base + 4 * l.bytes + 2 * element * k + z, 0, 3);
+      UNROLL for (size_t j = 0; j < 2; j++) {
+        if (k + j == columns) break;
+        vf xk = splat(x[k + j]);
+        UNROLL for (size_t i = 0; i < 2; i++)
+          sum[i] = fma16(load_element(format, base + i * l.bytes, k + j), xk, sum[i]);
       }
-      UNROLL for (size_t i = 0; i < 4; i++)
-        sum[i] = fma16(load_element(format, base + i * l.bytes, k), xk, sum[i]);
     }
-    UNROLL for (size_t i = 0; i < 4; i++) storef(y + (p + i) * 16, sum[i]);
+    UNROLL for (size_t i = 0; i < 2; i++) storef(y + (p + i) * 16, sum[i]);
   }
   for (; p < count; p++) {
     vf sum = splat(0);
