@@ -8,6 +8,7 @@ public enum WeightError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The tensor does not have the two axes, or the column multiple, that it needs.
     case shape(name: String, file: String, expected: String, found: [Int])
 
+    /// The tensor and its file, what it is stored as and what would do.
     public var description: String {
         switch self {
         case .unsupportedType(let name, let file, let found, let supported):
