@@ -82,7 +82,8 @@ private func multiplyOneToken(
 // MARK: - Many tokens: expand a pair of panels once, meet every tile of tokens
 
 private func multiplyTiles(
-    _ x: Tensor, _ weights: [PackedMatrix], rounds: [Bool], into outputs: [Tensor], on device: Device
+    _ x: Tensor, _ weights: [PackedMatrix], rounds: [Bool], into outputs: [Tensor],
+    on device: Device
 ) {
     let tiles16 = rounds.contains(true) ? packedTiles16(x, on: device) : nil
     let tilesFloat = rounds.contains(false) ? packedTilesFloat(x, on: device) : nil
