@@ -27,6 +27,7 @@ static inline __attribute__((always_inline)) vi dot_pairs(vi acc, vs w, vi x) {
 #define YK_TILE_FLOAT 6
 #define YK_FLOAT_PANELS 1
 #define YK_TILE_INT16 4
+#define YK_INT16_PANELS 1
 #define YK_COLUMNS_FLOAT 256
 #define YK_COLUMNS_INT16 512
 #define YK_QUERIES 2

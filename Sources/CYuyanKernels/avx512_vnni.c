@@ -17,9 +17,10 @@ static inline __attribute__((always_inline)) vi dot_pairs(vi acc, vs w, vi x) {
 #define YK_LABEL "AVX-512+VNNI"
 #define YK_TILE_FLOAT 12
 #define YK_FLOAT_PANELS 2
-#define YK_TILE_INT16 12
-#define YK_COLUMNS_FLOAT 128
-#define YK_COLUMNS_INT16 512
+#define YK_TILE_INT16 6
+#define YK_INT16_PANELS 2
+#define YK_COLUMNS_FLOAT 160
+#define YK_COLUMNS_INT16 320
 #define YK_QUERIES 4
 #define YK_PREFETCH 4096
 #include "vector_kernels.h"

@@ -44,6 +44,15 @@ void yk_store_kv(yk_kv_type type, const float *key, const float *value, size_t h
                  size_t slot, uint8_t *keys, uint8_t *values, float *key_scales,
                  float *value_scales);
 
+// The expanded panel that lies `index` panels on.
+static inline yk_expanded16 yk_panel_of(yk_expanded16 weights, size_t index) {
+  size_t bytes = index * weights.panel_bytes;
+  yk_expanded16 panel = {(int16_t *)(void *)((char *)weights.codes + bytes),
+                         (float *)(void *)((char *)weights.scale + bytes),
+                         (float *)(void *)((char *)weights.minimum + bytes), weights.panel_bytes};
+  return panel;
+}
+
 #define YK_LN2_HI 0.693359375f
 #define YK_LN2_LO (-2.12194440e-4f)
 #define YK_LOG2E 1.44269504088896341f

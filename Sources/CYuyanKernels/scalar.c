@@ -193,25 +193,27 @@ static int32_t block_dot(const int16_t *codes, const int32_t *x, size_t stride, 
   return sum;
 }
 
-static void matmul_int16(yk_format format, yk_expanded16 weights, size_t columns, yk_tile16 tile,
-                         size_t stride, size_t count, int resume, float *y, size_t y_stride) {
+static void matmul_int16(yk_format format, yk_expanded16 weights, size_t panels, size_t columns,
+                         yk_tile16 tile, size_t stride, size_t count, int resume, float *y,
+                         size_t y_stride) {
   size_t parts = format == YK_Q6_K ? 2 : 1;
   for (size_t i = 0; i < count; i++) {
-    for (size_t r = 0; r < YK_PANEL; r++) {
-      float sum = resume ? y[i * y_stride + r] : 0;
+    for (size_t row = 0; row < panels * YK_PANEL; row++) {
+      yk_expanded16 panel = yk_panel_of(weights, row / YK_PANEL);
+      size_t r = row % YK_PANEL;
+      float sum = resume ? y[i * y_stride + row] : 0;
       for (size_t b = 0; b < columns / YK_BLOCK; b++) {
         for (size_t half = 0; half < parts; half++) {
-          int32_t dot =
-              block_dot(weights.codes + (b * YK_STEPS * YK_PANEL + r) * 2,
-                        tile.codes + b * YK_STEPS * stride + i, stride, half, parts);
+          int32_t dot = block_dot(panel.codes + (b * YK_STEPS * YK_PANEL + r) * 2,
+                                  tile.codes + b * YK_STEPS * stride + i, stride, half, parts);
           float scale =
-              weights.scale[(b * parts + half) * YK_PANEL + r] * tile.scale[b * stride + i];
+              panel.scale[(b * parts + half) * YK_PANEL + r] * tile.scale[b * stride + i];
           sum = fma32(scale, (float)dot, sum);
         }
         if (yk_has_minimum(format))
-          sum = fma32(weights.minimum[b * YK_PANEL + r], tile.sum[b * stride + i], sum);
+          sum = fma32(panel.minimum[b * YK_PANEL + r], tile.sum[b * stride + i], sum);
       }
-      y[i * y_stride + r] = sum;
+      y[i * y_stride + row] = sum;
     }
   }
 }

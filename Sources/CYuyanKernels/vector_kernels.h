@@ -1,7 +1,7 @@
 // The kernels, written once over vectors of 16 lanes; each instruction set's file defines
 //   YK_NAME, YK_ISA, YK_LABEL      its table and names
 //   YK_TILE_FLOAT, YK_FLOAT_PANELS tokens and panels in registers in matmul_float
-//   YK_TILE_INT16                  tokens in registers in matmul_int16
+//   YK_TILE_INT16, YK_INT16_PANELS likewise in matmul_int16
 //   YK_COLUMNS_FLOAT, _INT16       columns whose panels and tile fit the first-level cache
 //   YK_QUERIES                     queries in registers in attention
 //   dot_pairs(acc, w, x)           acc[i] += w[2i] * x[2i] + w[2i+1] * x[2i+1]
@@ -310,56 +310,83 @@ static void matmul_float(const float *weights, size_t panel_stride, size_t panel
 #undef CALL
 }
 
-INLINE void tile_matmul_int16(int has_minimum, int parts, yk_expanded16 weights, size_t columns,
-                              yk_tile16 tile, size_t stride, size_t count, int resume, float *y,
-                              size_t y_stride) {
-  vf sum[YK_TILE_INT16];
-  UNROLL for (size_t i = 0; i < count; i++) sum[i] = resume ? loadf(y + i * y_stride) : splat(0);
+INLINE void tile_matmul_int16(int has_minimum, int parts, yk_expanded16 weights, size_t panels,
+                              size_t columns, yk_tile16 tile, size_t stride, size_t count,
+                              int resume, float *y, size_t y_stride) {
+  yk_expanded16 panel[YK_INT16_PANELS];
+  vf sum[YK_INT16_PANELS][YK_TILE_INT16];
+  UNROLL for (size_t p = 0; p < panels; p++) {
+    panel[p] = yk_panel_of(weights, p);
+    UNROLL for (size_t i = 0; i < count; i++)
+      sum[p][i] = resume ? loadf(y + i * y_stride + 16 * p) : splat(0);
+  }
   for (size_t b = 0; b < columns / YK_BLOCK; b++) {
-    const int16_t *w = weights.codes + b * YK_STEPS * 32;
     const int32_t *x = tile.codes + b * YK_STEPS * stride;
     UNROLL for (int part = 0; part < parts; part++) {
-      vi dot[YK_TILE_INT16];
-      UNROLL for (size_t i = 0; i < count; i++) dot[i] = (vi)(0);
+      vi dot[YK_INT16_PANELS][YK_TILE_INT16];
+      UNROLL for (size_t p = 0; p < panels; p++)
+        UNROLL for (size_t i = 0; i < count; i++) dot[p][i] = (vi)(0);
       UNROLL for (int s = part; s < YK_STEPS; s += parts) {
-        vs row;
-        memcpy(&row, w + 32 * s, sizeof row);
-        UNROLL for (size_t i = 0; i < count; i++)
-          dot[i] = dot_pairs(dot[i], row, (vi)(x[(size_t)s * stride + i]));
+        vs row[YK_INT16_PANELS];
+        UNROLL for (size_t p = 0; p < panels; p++)
+          memcpy(&row[p], panel[p].codes + (b * YK_STEPS + (size_t)s) * 32, sizeof row[p]);
+        UNROLL for (size_t i = 0; i < count; i++) {
+          vi pair = (vi)(x[(size_t)s * stride + i]);
+          UNROLL for (size_t p = 0; p < panels; p++)
+            dot[p][i] = dot_pairs(dot[p][i], row[p], pair);
+        }
       }
-      vf scale = loadf(weights.scale + (b * (size_t)parts + (size_t)part) * 16);
-      UNROLL for (size_t i = 0; i < count; i++)
-        sum[i] = fma16(scale * splat(tile.scale[b * stride + i]),
-                       __builtin_convertvector(dot[i], vf), sum[i]);
+      UNROLL for (size_t p = 0; p < panels; p++) {
+        vf scale = loadf(panel[p].scale + (b * (size_t)parts + (size_t)part) * 16);
+        UNROLL for (size_t i = 0; i < count; i++)
+          sum[p][i] = fma16(scale * splat(tile.scale[b * stride + i]),
+                            __builtin_convertvector(dot[p][i], vf), sum[p][i]);
+      }
     }
     if (has_minimum) {
-      vf minimum = loadf(weights.minimum + b * 16);
-      UNROLL for (size_t i = 0; i < count; i++)
-        sum[i] = fma16(minimum, splat(tile.sum[b * stride + i]), sum[i]);
+      UNROLL for (size_t p = 0; p < panels; p++) {
+        vf minimum = loadf(panel[p].minimum + b * 16);
+        UNROLL for (size_t i = 0; i < count; i++)
+          sum[p][i] = fma16(minimum, splat(tile.sum[b * stride + i]), sum[p][i]);
+      }
     }
   }
-  UNROLL for (size_t i = 0; i < count; i++) storef(y + i * y_stride, sum[i]);
+  UNROLL for (size_t p = 0; p < panels; p++)
+    UNROLL for (size_t i = 0; i < count; i++) storef(y + i * y_stride + 16 * p, sum[p][i]);
 }
 
-static void matmul_int16(yk_format format, yk_expanded16 weights, size_t columns, yk_tile16 tile,
-                         size_t stride, size_t count, int resume, float *y, size_t y_stride) {
-#define CALL(min, parts, n)                                                                       \
+INLINE void panels_matmul_int16(int has_minimum, int parts, yk_expanded16 weights, size_t panels,
+                                size_t columns, yk_tile16 tile, size_t stride, size_t count,
+                                int resume, float *y, size_t y_stride) {
+#define CALL(together, n)                                                                         \
   if (n <= YK_TILE_INT16)                                                                         \
-  tile_matmul_int16(min, parts, weights, columns, tile, stride, n <= YK_TILE_INT16 ? n : 1,       \
-                    resume, y, y_stride)
-  if (format == YK_Q6_K) {
-#define BODY(n) CALL(0, 2, n)
-    switch (count) { COUNT_CASES(BODY) default: break; }
-#undef BODY
-  } else if (yk_has_minimum(format)) {
-#define BODY(n) CALL(1, 1, n)
-    switch (count) { COUNT_CASES(BODY) default: break; }
-#undef BODY
-  } else {
-#define BODY(n) CALL(0, 1, n)
+  tile_matmul_int16(has_minimum, parts, yk_panel_of(weights, p), together, columns, tile, stride, \
+                    n <= YK_TILE_INT16 ? n : 1, resume, y + 16 * p, y_stride)
+  size_t p = 0;
+#if YK_INT16_PANELS == 2
+  for (; p + 2 <= panels; p += 2) {
+#define BODY(n) CALL(2, n)
     switch (count) { COUNT_CASES(BODY) default: break; }
 #undef BODY
   }
+#endif
+  for (; p < panels; p++) {
+#define BODY(n) CALL(1, n)
+    switch (count) { COUNT_CASES(BODY) default: break; }
+#undef BODY
+  }
+#undef CALL
+}
+
+static void matmul_int16(yk_format format, yk_expanded16 weights, size_t panels, size_t columns,
+                         yk_tile16 tile, size_t stride, size_t count, int resume, float *y,
+                         size_t y_stride) {
+#define CALL(minimum, parts)                                                                      \
+  panels_matmul_int16(minimum, parts, weights, panels, columns, tile, stride, count, resume, y,   \
+                      y_stride)
+  if (format == YK_Q6_K) CALL(0, 2);
+  else if (yk_has_minimum(format)) CALL(1, 1);
+  else CALL(0, 1);
 #undef CALL
 }
 
@@ -367,17 +394,23 @@ INLINE void matvec_float_as(yk_format format, const uint8_t *panels, size_t coun
                             const float *x, float *y) {
   yk_panel_layout l = yk_panel_layout_of(format, columns);
   size_t p = 0;
-  // One chain per row is the definition; several panels at once keep the multipliers busy.
-  for (; p + 4 <= count; p += 4) {
+  // One chain per row is the definition; a second panel hides the latency of the first.
+  size_t element = format == YK_F32 ? 64 : 32;
+  for (; p + 2 <= count; p += 2) {
     const uint8_t *base = panels + p * l.bytes;
-    vf sum[4];
-    UNROLL for (int i = 0; i < 4; i++) sum[i] = splat(0);
-    for (size_t k = 0; k < columns; k++) {
-      vf xk = splat(x[k]);
-      UNROLL for (size_t i = 0; i < 4; i++)
-        sum[i] = fma16(load_element(format, base + i * l.bytes, k), xk, sum[i]);
+    vf sum[2];
+    UNROLL for (int i = 0; i < 2; i++) sum[i] = splat(0);
+    for (size_t k = 0; k < columns; k += 2) {
+      UNROLL for (size_t z = 0; z < 4 * element; z += 64)
+        __builtin_prefetch(base + 4 * l.bytes + 2 * element * k + z, 0, 3);
+      UNROLL for (size_t j = 0; j < 2; j++) {
+        if (k + j == columns) break;
+        vf xk = splat(x[k + j]);
+        UNROLL for (size_t i = 0; i < 2; i++)
+          sum[i] = fma16(load_element(format, base + i * l.bytes, k + j), xk, sum[i]);
+      }
     }
-    UNROLL for (size_t i = 0; i < 4; i++) storef(y + (p + i) * 16, sum[i]);
+    UNROLL for (size_t i = 0; i < 2; i++) storef(y + (p + i) * 16, sum[i]);
   }
   for (; p < count; p++) {
     vf sum = splat(0);

@@ -19,3 +19,5 @@ typedef int8_t vb __attribute__((ext_vector_type(16)));
 #define as_vi(v) ((vi)(v))
 #define as_vu(v) ((vu)(v))
 #define as_vs(v) ((vs)(v))
+
+

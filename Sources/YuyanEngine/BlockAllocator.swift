@@ -8,6 +8,7 @@ public struct BlockAllocator: Sendable {
     private var free: [Int32] = []
     private var next: Int32 = 0
 
+    /// All of `0..<capacity` are free at first; numbers are `Int32`, as block tables hold them.
     public init(capacity: Int) {
         precondition(capacity >= 0 && capacity <= Int(Int32.max), "\(capacity) blocks")
         self.capacity = capacity

@@ -7,6 +7,7 @@ public struct Generation: Sendable {
     public var promptTokens: [Int32]
     /// Generated tokens; the last is the end token if one ended it.
     public var tokens: [Int32] = []
+    /// Why the generation ended; `.length` for the token limit and for a full context.
     public var finish: Finish = .length
     /// Log-probability of every prompt token given those before it, if asked for; the first has none.
     public var promptLogProbabilities: [TokenLogProbabilities?] = []
@@ -14,7 +15,9 @@ public struct Generation: Sendable {
     public var logProbabilities: [TokenLogProbabilities] = []
     /// Prompt tokens that had to be computed (the rest were cached).
     public var prefilledTokens = 0
+    /// Wall-clock time from the start to the first logits.
     public var prefillTime = Duration.zero
+    /// Wall-clock time of the forward passes after the first logits, sampling left out.
     public var decodeTime = Duration.zero
 
     /// Prompt tokens computed per second.

@@ -7,6 +7,7 @@ public enum GenerationError: Error, Hashable, Sendable, CustomStringConvertible 
     /// A token id is not in the vocabulary.
     case unknownToken(Int32, vocabularySize: Int)
 
+    /// What is wrong, with the numbers that clash and what to change.
     public var description: String {
         switch self {
         case .emptyPrompt:

@@ -10,6 +10,7 @@ public final class Session {
     public let contextLimit: Int
     /// Tokens to a prefill pass.
     public let chunkSize: Int
+    /// Keys and values of the cached tokens; the session owns its blocks and their numbers.
     public let cache: KeyValueBlocks
     /// Tokens whose keys and values are cached.
     public private(set) var cachedTokens: [Int32] = []

@@ -14,11 +14,17 @@ public enum JSONOutput: Sendable, ExpressibleByStringLiteral, ExpressibleByInteg
     case array([JSONOutput])
     case object([(key: String, value: JSONOutput)])
 
+    /// Lets a literal stand for `.string`, so that reports are written as they will print.
     public init(stringLiteral value: String) { self = .string(value) }
+    /// Lets a literal stand for `.integer`.
     public init(integerLiteral value: Int) { self = .integer(value) }
+    /// Lets a literal with a fraction stand for `.double`; write `.float` for 32 bits.
     public init(floatLiteral value: Double) { self = .double(value) }
+    /// Lets `true` and `false` stand for `.bool`.
     public init(booleanLiteral value: Bool) { self = .bool(value) }
+    /// Lets a list of values stand for `.array`.
     public init(arrayLiteral elements: JSONOutput...) { self = .array(elements) }
+    /// Lets a list of keys and values stand for `.object`; repeated keys are all written.
     public init(dictionaryLiteral elements: (String, JSONOutput)...) {
         self = .object(elements.map { (key: $0.0, value: $0.1) })
     }

@@ -3,6 +3,7 @@ import YuyanNN
 
 /// The families that Yuyan reads; a new one is a file in `Families/` and a line here.
 public enum Families {
+    /// In the order of search; no two may claim one architecture or model type.
     public static let all: [DecoderFamily] = [.llama, .mistral, .qwen2, .qwen3]
 
     /// The family and shape of an opened checkpoint.

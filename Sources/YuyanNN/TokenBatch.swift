@@ -7,6 +7,7 @@ import YuyanTensor
 public struct TokenBatch: Sendable {
     /// Consecutive tokens of one sequence.
     public struct Segment: Sendable {
+        /// Where these tokens are in the batch, in their sequence and in the cache.
         public let attention: SequenceSegment
         /// Tokens of the sequence known when this pass began; only dynamic NTK reads it.
         public let contextLength: Int
@@ -20,7 +21,9 @@ public struct TokenBatch: Sendable {
         }
     }
 
+    /// Ids `[T]` of all segments, end to end.
     public let tokens: [Int32]
+    /// The sequences that take part, in the order of their rows.
     public let segments: [Segment]
 
     /// The segments' rows must cover the tokens, in order.

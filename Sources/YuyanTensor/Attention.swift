@@ -2,8 +2,11 @@ import CYuyanKernels
 
 /// What an attention layer fixes: heads, scale, window, position biases.
 public struct AttentionShape: Sendable {
+    /// Query heads H.
     public let heads: Int
+    /// Key and value heads KVH; `H / KVH` neighbouring query heads share one.
     public let keyValueHeads: Int
+    /// Width D of one head of queries, keys and values alike.
     public let headDimension: Int
     /// Multiplied into the scores; `1 / sqrt(D)` as a rule.
     public let scale: Float
@@ -12,6 +15,9 @@ public struct AttentionShape: Sendable {
     /// ALiBi slope per head (Press et al., arXiv:2108.12409), or nil.
     public let slopes: [Float]?
 
+    /// Full causal attention scaled by `1 / sqrt(D)`, unless told otherwise.
+    ///
+    /// `keyValueHeads` must divide `heads`; `slopes` must be `[H]`.
     public init(
         heads: Int, keyValueHeads: Int, headDimension: Int, scale: Float? = nil,
         window: Int? = nil, slopes: [Float]? = nil

@@ -10,11 +10,15 @@ public enum Precision: String, CaseIterable, Sendable, Codable {
 
 /// The processor as the operations see it: a thread pool, a set of kernels, a precision.
 public final class Device: Sendable {
+    /// The workers that every operation of this device runs on.
     public let pool: ThreadPool
+    /// The instructions that the kernels were chosen for.
     public let instructionSet: InstructionSet
+    /// How products with block-quantised weights are computed.
     public let precision: Precision
     let kernels: Kernels
     let scratch: WorkerScratch
+    let weights = WeightArena()
 
     /// - Parameters:
     ///   - threads: Workers; the number of processors by default.

@@ -30,11 +30,16 @@ public struct KeyValueLayout: Sendable, Hashable {
     /// Tokens to a block: the key tile of attention, so that a block is reduced whole.
     public static let blockTokens = Int(YK_KEY_TILE)
 
+    /// Attention layers; a block holds its tokens' keys and values of all of them.
     public let layers: Int
+    /// Key and value heads KVH of a layer.
     public let heads: Int
+    /// Width D of one head.
     public let headDimension: Int
+    /// The type that every element is stored in.
     public let type: KeyValueType
 
+    /// A layout for KVH = `heads` heads of width D = `headDimension` in each layer.
     public init(layers: Int, heads: Int, headDimension: Int, type: KeyValueType) {
         self.layers = layers
         self.heads = heads
@@ -65,9 +70,11 @@ public struct KeyValueLayout: Sendable, Hashable {
 /// Unchecked: the table of blocks is guarded; a block's bytes are written only for the sequence
 /// that owns it, one forward pass at a time.
 public final class KeyValueBlocks: @unchecked Sendable {
+    /// What a block consists of.
     public let layout: KeyValueLayout
     private let blocks = Mutex<[Int32: Storage]>([:])
 
+    /// Starts with no memory; each block is allocated, and zeroed, by its first use.
     public init(layout: KeyValueLayout) { self.layout = layout }
 
     /// Bytes of the blocks allocated so far.
@@ -104,6 +111,7 @@ public struct SequenceSegment: Sendable, Hashable {
     /// Blocks of the sequence in order; they must cover position `firstPosition + rows.count - 1`.
     public let blocks: [Int32]
 
+    /// Checks that the blocks reach the last token: `firstPosition + rows.count` in all.
     public init(rows: Range<Int>, firstPosition: Int, blocks: [Int32]) {
         let tokens = firstPosition + rows.count
         precondition(

@@ -79,97 +79,112 @@ private func multiplyOneToken(
     }
 }
 
-// MARK: - Many tokens: expand a panel once, meet every tile of tokens
+// MARK: - Many tokens: expand a pair of panels once, meet every tile of tokens
 
 private func multiplyTiles(
     _ x: Tensor, _ weights: [PackedMatrix], rounds: [Bool], into outputs: [Tensor],
     on device: Device
 ) {
-    let kernels = device.kernels.table.pointee
     let tiles16 = rounds.contains(true) ? packedTiles16(x, on: device) : nil
     let tilesFloat = rounds.contains(false) ? packedTilesFloat(x, on: device) : nil
-    // Two panels at a time: the float kernel keeps both in registers.
+    // Two panels at a time: the kernels keep both in registers.
     let ranges = panelRanges(weights, bytesEach: 0, multiple: 2)
     device.pool.parallel(ranges.count) { index, worker in
         let range = ranges[index]
         let weight = weights[range.weight]
-        let output = outputs[range.weight]
+        let target = PanelTarget(
+            outputs[range.weight], row: range.first * Int(YK_PANEL), panels: range.count)
         if rounds[range.weight], let tiles16 {
-            for panel in range.first..<range.first + range.count {
-                let expanded = expandedPanel(weight, panel: panel, worker: worker, on: device)
-                let target = PanelTarget(output: output, row: panel * Int(YK_PANEL), panels: 1)
-                target.forEachPiece(
-                    columns: weight.columns, of: kernels.columns_int16, tiles: tiles16.tileCount
-                ) { columns, tile in
-                    target.write(token: tile * tiles16.stride, count: tiles16.count(tile)) {
-                        kernels.matmul_int16(
-                            weight.format, expanded.from(columns.lowerBound, weight.format),
-                            columns.count, tiles16.tile(tile, from: columns.lowerBound),
-                            tiles16.stride, tiles16.count(tile), columns.lowerBound > 0 ? 1 : 0,
-                            $0, $1)
-                    }
-                }
-            }
+            let expanded = expandedPanels(weight, range, worker: worker, on: device)
+            multiply(weight, expanded, by: tiles16, into: target, on: device)
         } else if let tilesFloat {
             let panels = widenedPanels(weight, range, worker: worker, on: device)
-            let target = PanelTarget(
-                output: output, row: range.first * Int(YK_PANEL), panels: range.count)
-            target.forEachPiece(
-                columns: weight.columns, of: kernels.columns_float, tiles: tilesFloat.tileCount
-            ) { columns, tile in
-                target.write(token: tile * tilesFloat.stride, count: tilesFloat.count(tile)) {
-                    kernels.matmul_float(
-                        panels + columns.lowerBound * Int(YK_PANEL),
-                        weight.columns * Int(YK_PANEL), range.count, columns.count,
-                        tilesFloat.tile(tile) + columns.lowerBound * tilesFloat.stride,
-                        tilesFloat.stride, tilesFloat.count(tile),
-                        columns.lowerBound > 0 ? 1 : 0, $0, $1)
-                }
+            multiply(weight, panels, by: tilesFloat, into: target, on: device)
+        }
+    }
+}
+
+private func multiply(
+    _ weight: PackedMatrix, _ panels: yk_expanded16, by tiles: Tile16Buffer,
+    into target: PanelTarget, on device: Device
+) {
+    guard let kernel = device.kernels.table.pointee.matmul_int16 else { return }
+    let limit = device.kernels.table.pointee.columns_int16
+    let scales = weight.format == YK_Q6_K ? 2 : 1
+    target.forEachPiece(columns: weight.columns, limit: limit) { columns in
+        let block = columns.lowerBound / Int(YK_BLOCK)
+        let piece = yk_expanded16(
+            codes: panels.codes + columns.lowerBound * Int(YK_PANEL),
+            scale: panels.scale + block * scales * Int(YK_PANEL),
+            minimum: panels.minimum + block * Int(YK_PANEL), panel_bytes: panels.panel_bytes)
+        for tile in 0..<tiles.tileCount {
+            let count = tiles.count(tile)
+            target.write(token: tile * tiles.stride, count: count) { y, stride in
+                kernel(
+                    weight.format, piece, target.panels, columns.count,
+                    tiles.tile(tile, from: columns.lowerBound), tiles.stride, count,
+                    columns.lowerBound > 0 ? 1 : 0, y, stride)
             }
         }
     }
 }
 
-extension yk_expanded16 {
-    /// The part from a column on, a multiple of the block size.
-    fileprivate func from(_ column: Int, _ format: yk_format) -> yk_expanded16 {
-        let block = column / Int(YK_BLOCK)
-        let scales = format == YK_Q6_K ? 2 : 1
-        return yk_expanded16(
-            codes: codes + column * Int(YK_PANEL), scale: scale + block * scales * Int(YK_PANEL),
-            minimum: minimum + block * Int(YK_PANEL))
+private func multiply(
+    _ weight: PackedMatrix, _ panels: UnsafePointer<Float>, by tiles: FloatTiles,
+    into target: PanelTarget, on device: Device
+) {
+    guard let kernel = device.kernels.table.pointee.matmul_float else { return }
+    let limit = device.kernels.table.pointee.columns_float
+    target.forEachPiece(columns: weight.columns, limit: limit) { columns in
+        for tile in 0..<tiles.tileCount {
+            let count = tiles.count(tile)
+            target.write(token: tile * tiles.stride, count: count) { y, stride in
+                kernel(
+                    panels + columns.lowerBound * Int(YK_PANEL), weight.columns * Int(YK_PANEL),
+                    target.panels, columns.count,
+                    tiles.tile(tile) + columns.lowerBound * tiles.stride, tiles.stride, count,
+                    columns.lowerBound > 0 ? 1 : 0, y, stride)
+            }
+        }
     }
 }
 
 /// Where a kernel's rows of 16 outputs go; a padded last panel goes through a side buffer.
 private struct PanelTarget {
-    let output: Tensor
-    let row: Int
+    let start: UnsafeMutablePointer<Float>
+    let stride: Int
     let panels: Int
+    /// Outputs that exist of the panels' rows.
+    let width: Int
+    private var isPadded: Bool { width < panels * Int(YK_PANEL) }
 
-    private var isPadded: Bool { row + panels * Int(YK_PANEL) > output.width }
+    init(_ output: Tensor, row: Int, panels: Int) {
+        start = output.pointer + row
+        stride = output.width
+        self.panels = panels
+        width = min(panels * Int(YK_PANEL), output.width - row)
+    }
 
-    /// Calls `body(columns, tile)` for pieces of columns that stay in the first-level cache while
-    /// every tile of tokens meets them; a padded panel has no place to keep its sums in between.
-    func forEachPiece(
-        columns: Int, of size: Int, tiles: Int, _ body: (Range<Int>, Int) -> Void
-    ) {
-        let size = isPadded ? columns : size
-        for start in Swift.stride(from: 0, to: columns, by: size) {
-            for tile in 0..<tiles { body(start..<min(start + size, columns), tile) }
+    /// Calls `body` for even pieces of columns that stay in the first-level cache while every tile
+    /// of tokens meets them; a padded panel has no place to keep its sums in between.
+    func forEachPiece(columns: Int, limit: Int, _ body: (Range<Int>) -> Void) {
+        let pieces = isPadded ? 1 : (columns + limit - 1) / limit
+        let even = (columns + pieces - 1) / pieces
+        let size = min((even + Int(YK_BLOCK) - 1) / Int(YK_BLOCK) * Int(YK_BLOCK), columns)
+        for first in Swift.stride(from: 0, to: columns, by: size) {
+            body(first..<min(first + size, columns))
         }
     }
 
     func write(token: Int, count: Int, _ body: (UnsafeMutablePointer<Float>, Int) -> Void) {
-        let width = panels * Int(YK_PANEL)
-        let start = output.pointer + token * output.width + row
-        if !isPadded { return body(start, output.width) }
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: width * count) { side in
+        let first = start + token * stride
+        if !isPadded { return body(first, stride) }
+        let whole = panels * Int(YK_PANEL)
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: whole * count) { side in
             guard let base = side.baseAddress else { return }
-            body(base, width)
+            body(base, whole)
             for i in 0..<count {
-                (start + i * output.width).update(
-                    from: base + i * width, count: output.width - row)
+                (first + i * stride).update(from: base + i * whole, count: width)
             }
         }
     }
@@ -250,20 +265,28 @@ private func packedTiles16(_ x: Tensor, on device: Device) -> Tile16Buffer {
     return tiles
 }
 
-private func expandedPanel(
-    _ weight: PackedMatrix, panel: Int, worker: Int, on device: Device
+private func expandedPanels(
+    _ weight: PackedMatrix, _ range: PanelRange, worker: Int, on device: Device
 ) -> yk_expanded16 {
     let blocks = weight.columns / Int(YK_BLOCK)
     let codeBytes = weight.columns * Int(YK_PANEL) * 2
     let scaleBytes = blocks * 2 * Int(YK_PANEL) * 4
-    let start = device.scratch.bytes(codeBytes + 2 * scaleBytes, worker: worker)
-    let expanded = yk_expanded16(
-        codes: start.assumingMemoryBound(to: Int16.self),
-        scale: (start + codeBytes).assumingMemoryBound(to: Float.self),
-        minimum: (start + codeBytes + scaleBytes).assumingMemoryBound(to: Float.self))
-    device.kernels.table.pointee.expand_int16(
-        weight.format, weight.panels + panel * weight.panelBytes, weight.columns, expanded)
-    return expanded
+    let panelBytes = codeBytes + 2 * scaleBytes
+    let start = device.scratch.bytes(range.count * panelBytes, worker: worker)
+    func panel(_ index: Int) -> yk_expanded16 {
+        let start = start + index * panelBytes
+        return yk_expanded16(
+            codes: start.assumingMemoryBound(to: Int16.self),
+            scale: (start + codeBytes).assumingMemoryBound(to: Float.self),
+            minimum: (start + codeBytes + scaleBytes).assumingMemoryBound(to: Float.self),
+            panel_bytes: panelBytes)
+    }
+    for index in 0..<range.count {
+        device.kernels.table.pointee.expand_int16(
+            weight.format, weight.panels + (range.first + index) * weight.panelBytes,
+            weight.columns, panel(index))
+    }
+    return panel(0)
 }
 
 private func widenedPanels(

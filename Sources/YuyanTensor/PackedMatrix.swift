@@ -8,6 +8,7 @@ public enum WeightError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The tensor does not have the two axes, or the column multiple, that it needs.
     case shape(name: String, file: String, expected: String, found: [Int])
 
+    /// The tensor and its file, what it is stored as and what would do.
     public var description: String {
         switch self {
         case .unsupportedType(let name, let file, let found, let supported):
@@ -55,7 +56,7 @@ public final class PackedMatrix: @unchecked Sendable {
     public let elementType: ElementType
     let format: yk_format
     let panelBytes: Int
-    private let storage: Storage
+    private let storage: WeightArena.Place
 
     /// Number of panels of 16 rows; the last may be padded with zero rows.
     var panelCount: Int { (rows + Int(YK_PANEL) - 1) / Int(YK_PANEL) }
@@ -95,7 +96,7 @@ public final class PackedMatrix: @unchecked Sendable {
         self.panelBytes = panelBytes
         let panelRows = Int(YK_PANEL)
         let panelCount = (entry.shape[0] + panelRows - 1) / panelRows
-        storage = Storage(byteCount: panelCount * panelBytes)
+        storage = device.weights.allocate(panelCount * panelBytes)
         let (rows, columns) = (rows, columns)
         let rowBytes =
             columns / entry.elementType.elementsPerBlock * entry.elementType.bytesPerBlock

@@ -4,6 +4,7 @@
 ///
 /// Unchecked: the elements are written only by the operation that makes the tensor.
 public struct Tensor: @unchecked Sendable {
+    /// Sizes of the axes, outermost first; empty for a scalar.
     public let shape: [Int]
     let storage: Storage
 

@@ -57,10 +57,12 @@ struct KernelProductTests {
         for count in 1...stride where panels <= 3 || count == stride {
             let y = (0..<2).map { _ in Aligned<Float>(count * panels * 16, repeating: 7) }
             scalar.matmul_float(
-                wide[0].pointer, panels, columns, tile.pointer, stride, count, y[0].pointer,
+                wide[0].pointer, columns * 16, panels, columns, tile.pointer, stride, count, 0,
+                y[0].pointer,
                 panels * 16)
             vector.matmul_float(
-                wide[0].pointer, panels, columns, tile.pointer, stride, count, y[1].pointer,
+                wide[0].pointer, columns * 16, panels, columns, tile.pointer, stride, count, 0,
+                y[1].pointer,
                 panels * 16)
             #expect(y[0].bits == y[1].bits && y[1].isIntact, "\(what), \(count) tokens")
             columnsOut = (0..<count).map {
@@ -125,9 +127,11 @@ struct KernelProductTests {
             for count in 1...stride {
                 let y = (0..<2).map { _ in Aligned<Float>(count * 16, repeating: 7) }
                 scalar.matmul_int16(
-                    format, wide[0].panel, columns, tiles[0].tile, stride, count, y[0].pointer, 16)
+                    format, wide[0].panel, columns, tiles[0].tile, stride, count, 0, y[0].pointer,
+                    16)
                 vector.matmul_int16(
-                    format, wide[0].panel, columns, tiles[0].tile, stride, count, y[1].pointer, 16)
+                    format, wide[0].panel, columns, tiles[0].tile, stride, count, 0, y[1].pointer,
+                    16)
                 #expect(y[0].bits == y[1].bits && y[1].isIntact, "\(what), \(count) tokens")
                 guard count == stride else { continue }
                 for token in 0..<stride {

@@ -56,12 +56,14 @@ typedef struct yk_tile16 {
   int32_t *code_sum;
 } yk_tile16;
 
-/// One expanded panel: int16 codes [blocks][16][16 rows][2], scales [blocks or 2 * blocks][16],
-/// minima [blocks][16] (or unused).
+/// Expanded panels: int16 codes [blocks][16][16 rows][2], scales [blocks or 2 * blocks][16], minima
+/// [blocks][16] (or unused). Each further panel's parts lie `panel_bytes` after those of the one
+/// before.
 typedef struct yk_expanded16 {
   int16_t *codes;
   float *scale;
   float *minimum;
+  size_t panel_bytes;
 } yk_expanded16;
 
 typedef enum yk_kv_type { YK_KV_F32, YK_KV_F16, YK_KV_Q8 } yk_kv_type;
@@ -95,8 +97,8 @@ typedef struct yk_kernels {
   const char *name;
   size_t tile_float;     ///< tokens per tile of matmul_float
   size_t tile_int16;     ///< tokens per tile of matmul_int16
-  size_t columns_float;  ///< columns whose panels and tile stay in the first-level cache
-  size_t columns_int16;  ///< likewise, a multiple of 256
+  size_t columns_float;  ///< at most so many columns of panels and tile fit the first-level cache
+  size_t columns_int16;  ///< likewise
 
   /// out [columns][stride]: token i of the tile in column i. count <= stride.
   void (*tile_float_pack)(const float *x, size_t row_stride, size_t count, size_t columns,
@@ -111,8 +113,9 @@ typedef struct yk_kernels {
   void (*matmul_float)(const float *weights, size_t panel_stride, size_t panels, size_t columns,
                        const float *tile, size_t stride, size_t count, int resume, float *y,
                        size_t y_stride);
-  void (*matmul_int16)(yk_format format, yk_expanded16 weights, size_t columns, yk_tile16 tile,
-                       size_t stride, size_t count, int resume, float *y, size_t y_stride);
+  void (*matmul_int16)(yk_format format, yk_expanded16 weights, size_t panels, size_t columns,
+                       yk_tile16 tile, size_t stride, size_t count, int resume, float *y,
+                       size_t y_stride);
   /// One token: y[16 * panels] from packed panels that lie `layout.bytes` apart.
   void (*matvec_float)(yk_format format, const uint8_t *panels, size_t count, size_t columns,
                        const float *x, float *y);

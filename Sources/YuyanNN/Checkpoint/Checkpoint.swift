@@ -17,6 +17,7 @@ public struct Checkpoint: Sendable {
         case huggingFace(CheckpointDirectory, configuration: JSONDocument)
     }
 
+    /// The opened files, for what is not a tensor: metadata and configuration.
     public let source: Source
     private let entries: [String: TensorEntry]
 

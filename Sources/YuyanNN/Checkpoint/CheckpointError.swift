@@ -13,6 +13,7 @@ public enum CheckpointError: Error, Hashable, Sendable, CustomStringConvertible 
     /// The tensor exists, but its element type does not suit its use.
     case elementType(name: String, file: String, expected: String, found: String)
 
+    /// The file, what was found in it, what was expected and what to try.
     public var description: String {
         switch self {
         case .notACheckpoint(let path):

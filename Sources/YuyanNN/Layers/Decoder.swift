@@ -2,6 +2,7 @@ import YuyanTensor
 
 /// A decoder-only transformer: embedding, blocks, norm, output head.
 public final class Decoder: Sendable {
+    /// Sizes that the weights were checked against when they were loaded.
     public let shape: ModelShape
     let embeddingTable: PackedMatrix  // [V, C]
     let blocks: [TransformerBlock]
@@ -9,6 +10,13 @@ public final class Decoder: Sendable {
     let head: any Projection  // [V, C]
     let rotary: RotaryEmbedding
 
+    /// Puts loaded parts together, and derives the rotary frequencies from `shape`.
+    ///
+    /// - Parameters:
+    ///   - embeddingTable: One row per token, `[V, C]`.
+    ///   - blocks: One per layer, first layer first; each layer's place is its cache's too.
+    ///   - norm: Applied to the last block's output, weight `[C]`.
+    ///   - head: Maps `[..., C]` to logits `[..., V]`; shares the table's weight if tied.
     public init(
         shape: ModelShape, embeddingTable: PackedMatrix, blocks: [TransformerBlock],
         norm: RMSNorm, head: any Projection

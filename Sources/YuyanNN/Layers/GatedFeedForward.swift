@@ -6,6 +6,7 @@ public final class GatedFeedForward: Sendable {
     let up: any Projection  // [F, C]
     let down: any Projection  // [C, F]
 
+    /// Widths: `gate` and `up` map C to F, `down` maps F back to C.
     public init(gate: any Projection, up: any Projection, down: any Projection) {
         self.gate = gate
         self.up = up

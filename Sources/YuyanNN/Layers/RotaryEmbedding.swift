@@ -20,6 +20,12 @@ public struct RotaryEmbedding: Sendable {
     private let frequencies: [Float]
     private let dynamic: (theta: Double, factor: Double, trainedLength: Int)?
 
+    /// Computes the frequencies once; only dynamic NTK derives others later, by length.
+    ///
+    /// - Parameters:
+    ///   - dimension: Rotated width R of a head, even.
+    ///   - theta: Base of the geometric series of wavelengths: pair i turns by `theta^(-2i / R)`.
+    ///   - scaling: How they are stretched; `.divisors` must hold R / 2 numbers.
     public init(dimension: Int, theta: Double, scaling: RotaryScaling) {
         precondition(dimension > 0 && dimension.isMultiple(of: 2), "rotated width \(dimension)")
         self.dimension = dimension

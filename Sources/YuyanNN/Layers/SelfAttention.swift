@@ -12,6 +12,16 @@ public final class SelfAttention: Sendable {
     let keyNorm: RMSNorm?  // [D]
     let shape: AttentionShape
 
+    /// Puts loaded parts together; the norms, if given, have weights `[D]` and act per head.
+    ///
+    /// - Parameters:
+    ///   - query: Maps C to H * D.
+    ///   - key: Maps C to KVH * D.
+    ///   - value: Maps C to KVH * D.
+    ///   - output: Maps H * D to C.
+    ///   - queryNorm: For every query head, before rotation.
+    ///   - keyNorm: For every key head, before rotation; what is cached is normalised.
+    ///   - shape: Heads, score scale, window and slopes.
     public init(
         query: any Projection, key: any Projection, value: any Projection,
         output: any Projection, queryNorm: RMSNorm? = nil, keyNorm: RMSNorm? = nil,

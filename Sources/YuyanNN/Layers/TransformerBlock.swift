@@ -7,6 +7,7 @@ public final class TransformerBlock: Sendable {
     let feedForwardNorm: RMSNorm
     let feedForward: GatedFeedForward
 
+    /// Puts the parts of one layer together; both norms have weights `[C]`.
     public init(
         attentionNorm: RMSNorm, attention: SelfAttention, feedForwardNorm: RMSNorm,
         feedForward: GatedFeedForward
