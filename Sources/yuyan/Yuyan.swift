@@ -18,8 +18,8 @@ struct Yuyan: ParsableCommand {
         do { command = try parseAsRoot() } catch { exit(withError: error) }
         do {
             try command.run()
-        } catch let error where error is ValidationError || error is ExitCode || error is CleanExit
-        {
+        } catch let error where Yuyan.exitCode(for: error) != .failure {
+            // Requests for help, usage errors and exit codes that a command chose.
             exit(withError: error)
         } catch {
             Terminal.report("error: \(error)")

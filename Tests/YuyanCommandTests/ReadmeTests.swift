@@ -26,7 +26,7 @@ struct ReadmeTests {
 
     @Test("shows no command that is not there", arguments: ["README.md", "README.zh-CN.md"])
     func onlyCommands(_ name: String) throws {
-        let known = Set(Yuyan.configuration.subcommands.map(\._commandName))
+        let known = Set(Yuyan.configuration.subcommands.map { $0._commandName })
         var shown: Set<String> = []
         for line in try Repository.text(name).split(separator: "\n") where line.contains("$ ") {
             let words = line.split(separator: " ")

@@ -113,31 +113,38 @@ struct KernelProductTests {
         vector.tile_int16_pack(x, columns, stride, columns, stride, tiles[1].tile)
         #expect(same(tiles[0], tiles[1]) && tiles[1].isIntact, what)
 
-        var tokens = [[Float]](repeating: [], count: stride)
+        let wide = (0..<2).map { _ in ExpandedPanels(columns: columns, panels: panels) }
+        defer { keepAlive(wide) }
         for panel in 0..<panels {
             let source = rows.memory.pointer + panel * rows.panelBytes
-            let wide = (0..<2).map { _ in ExpandedPanel(columns: columns) }
-            defer { keepAlive(wide) }
-            scalar.expand_int16(format, source, columns, wide[0].panel)
-            vector.expand_int16(format, source, columns, wide[1].panel)
-            #expect(
-                wide[0].codes.values == wide[1].codes.values
-                    && wide[0].scale.bits == wide[1].scale.bits
-                    && wide[0].minimum.bits == wide[1].minimum.bits && wide[1].isIntact, what)
-            for count in 1...stride {
-                let y = (0..<2).map { _ in Aligned<Float>(count * 16, repeating: 7) }
-                scalar.matmul_int16(
-                    format, wide[0].panel, columns, tiles[0].tile, stride, count, 0, y[0].pointer,
-                    16)
+            scalar.expand_int16(format, source, columns, wide[0].panel(panel))
+            vector.expand_int16(format, source, columns, wide[1].panel(panel))
+        }
+        #expect(
+            wide[0].codes.values == wide[1].codes.values
+                && wide[0].scale.bits == wide[1].scale.bits
+                && wide[0].minimum.bits == wide[1].minimum.bits && wide[1].isIntact, what)
+        var tokens: [[Float]] = []
+        let width = panels * 16
+        for count in 1...stride {
+            let y = (0..<3).map { _ in Aligned<Float>(count * width, repeating: 7) }
+            scalar.matmul_int16(
+                format, wide[0].panel(0), panels, columns, tiles[0].tile, stride, count, 0,
+                y[0].pointer, width)
+            vector.matmul_int16(
+                format, wide[0].panel(0), panels, columns, tiles[0].tile, stride, count, 0,
+                y[1].pointer, width)
+            #expect(y[0].bits == y[1].bits && y[1].isIntact, "\(what), \(count) tokens")
+            // The same sums in two pieces of the columns.
+            let cut = columns / 64 * 32
+            for (first, end) in [(0, cut), (cut, columns)] where first < end {
                 vector.matmul_int16(
-                    format, wide[0].panel, columns, tiles[0].tile, stride, count, 0, y[1].pointer,
-                    16)
-                #expect(y[0].bits == y[1].bits && y[1].isIntact, "\(what), \(count) tokens")
-                guard count == stride else { continue }
-                for token in 0..<stride {
-                    tokens[token] += y[1].values[token * 16..<token * 16 + 16]
-                }
+                    format, wide[0].panel(0, from: first, scales: format == YK_Q6_K ? 2 : 1),
+                    panels, end - first, tiles[0].tile(from: first, stride: stride), stride,
+                    count, first > 0 ? 1 : 0, y[2].pointer, width)
             }
+            #expect(y[0].bits == y[2].bits && y[2].isIntact, "\(what), \(count) tokens, pieces")
+            tokens = (0..<count).map { Array(y[1].values[$0 * width..<($0 + 1) * width]) }
         }
         for token in 0..<min(stride, 3) {
             let row = Array(x[token * columns..<(token + 1) * columns])

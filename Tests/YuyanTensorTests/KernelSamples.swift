@@ -212,30 +212,41 @@ final class RoundedTile {
         codeSum = Aligned(columns / 32 * stride, repeating: 0)
     }
 
-    var tile: yk_tile16 {
-        yk_tile16(
-            codes: codes.pointer, scale: scale.pointer, sum: sum.pointer,
-            code_sum: codeSum.pointer)
+    var tile: yk_tile16 { tile(from: 0, stride: 1) }
+
+    /// The part from a column on, a multiple of 32.
+    func tile(from column: Int, stride: Int) -> yk_tile16 {
+        let block = column / 32 * stride
+        return yk_tile16(
+            codes: codes.pointer + column / 2 * stride, scale: scale.pointer + block,
+            sum: sum.pointer + block, code_sum: codeSum.pointer + block)
     }
     var isIntact: Bool {
         codes.isIntact && scale.isIntact && sum.isIntact && codeSum.isIntact
     }
 }
 
-/// One panel widened to 16-bit codes.
-final class ExpandedPanel {
+/// Panels widened to 16-bit codes; the parts of each lie as far apart as its codes are long.
+final class ExpandedPanels {
     let codes: Aligned<Int16>
     let scale: Aligned<Float>
     let minimum: Aligned<Float>
+    private let columns: Int
 
-    init(columns: Int) {
-        codes = Aligned(columns * 16, repeating: 0)
-        scale = Aligned(columns / 32 * 32, repeating: 0)
-        minimum = Aligned(columns / 32 * 16, repeating: 0)
+    init(columns: Int, panels: Int) {
+        self.columns = columns
+        codes = Aligned(panels * columns * 16, repeating: 0)
+        scale = Aligned(panels * columns * 8, repeating: 0)
+        minimum = Aligned(panels * columns * 8, repeating: 0)
     }
 
-    var panel: yk_expanded16 {
-        yk_expanded16(codes: codes.pointer, scale: scale.pointer, minimum: minimum.pointer)
+    /// A panel, or the part of it from a column on.
+    func panel(_ index: Int, from column: Int = 0, scales: Int = 1) -> yk_expanded16 {
+        yk_expanded16(
+            codes: codes.pointer + index * columns * 16 + column * 16,
+            scale: scale.pointer + index * columns * 8 + column / 32 * 16 * scales,
+            minimum: minimum.pointer + index * columns * 8 + column / 32 * 16,
+            panel_bytes: columns * 32)
     }
     var isIntact: Bool { codes.isIntact && scale.isIntact && minimum.isIntact }
 }
