@@ -18,7 +18,7 @@ struct GenerateReport {
                 "prefill_tok_s": .double(result.prefillRate),
                 "decode_tok_s": .double(result.decodeRate),
                 "first_token_s": firstToken.map { .double($0 / .seconds(1)) } ?? .null,
-                "peak_rss_bytes": .integer(peakResidentBytes()),
+                "peak_rss_bytes": .integer(Machine.peakResidentBytes),
             ],
         ]
     }

@@ -57,6 +57,26 @@ struct Machine {
         return nil
     }
 
+    /// The most memory that this process has held, in bytes.
+    ///
+    /// On Linux from the address space's own high-water mark: `getrusage` still counts the process
+    /// that started this one.
+    static var peakResidentBytes: Int {
+        let mark = value("VmHWM", in: systemText("/proc/self/status"))?.split(separator: " ").first
+        if let kibibytes = mark.flatMap({ Int($0) }) { return kibibytes * 1024 }
+        var usage = rusage()
+        #if canImport(Glibc)
+            getrusage(0, &usage)
+        #else
+            getrusage(RUSAGE_SELF, &usage)
+        #endif
+        #if canImport(Darwin)
+            return usage.ru_maxrss
+        #else
+            return usage.ru_maxrss * 1024
+        #endif
+    }
+
     /// Processors in this process's mask, as the kernel lists them: "0-3,8".
     private static var affinity: Double? {
         guard let list = value("Cpus_allowed_list", in: systemText("/proc/self/status")) else {

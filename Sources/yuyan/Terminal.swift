@@ -44,18 +44,3 @@ enum Terminal {
         }
     }
 }
-
-/// The most memory that this process has held, in bytes.
-func peakResidentBytes() -> Int {
-    var usage = rusage()
-    #if canImport(Glibc)
-        getrusage(0, &usage)
-    #else
-        getrusage(RUSAGE_SELF, &usage)
-    #endif
-    #if canImport(Darwin)
-        return usage.ru_maxrss
-    #else
-        return usage.ru_maxrss * 1024
-    #endif
-}

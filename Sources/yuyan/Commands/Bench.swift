@@ -62,7 +62,7 @@ struct Bench: ParsableCommand {
             promptTokens: promptTokens, generateTokens: generateTokens, repeats: repeats,
             chunkSize: chunk
         ) { progress.update($0) }
-        let resident = peakResidentBytes()
+        let resident = Machine.peakResidentBytes
         let tokenizing = try text.map { try tokenizerRate(loaded.tokenizer, text: $0) }
         let report = BenchReport(
             prefill: Spread(speed.prefill), decode: Spread(speed.decode),

@@ -102,7 +102,7 @@ struct ChatAnswer {
                 "prefill_tok_s": .double(generation.prefillRate),
                 "decode_tok_s": .double(generation.decodeRate),
                 "first_token_s": firstToken.map { .double($0 / .seconds(1)) } ?? .null,
-                "peak_rss_bytes": .integer(peakResidentBytes()),
+                "peak_rss_bytes": .integer(Machine.peakResidentBytes),
             ],
         ]
     }

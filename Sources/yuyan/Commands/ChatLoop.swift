@@ -123,7 +123,7 @@ struct ChatLoop {
         table.add("turns", "\(conversation.turns.count)")
         table.add("context", "\(cached) of \(limit) tokens")
         table.add("cache", conversation.session.cache.allocatedBytes.memorySize)
-        table.add("peak memory", peakResidentBytes().memorySize)
+        table.add("peak memory", Machine.peakResidentBytes.memorySize)
         return String(table.text.dropLast())
     }
 }

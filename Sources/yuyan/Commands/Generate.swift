@@ -112,7 +112,7 @@ extension Generation {
         let load = (loadTime / .seconds(1)).formatted(digits: 2)
         return "load \(load) s · prefill \(promptTokens.count) tokens at "
             + "\(prefillRate.formatted(digits: 1)) tok/s · decode \(tokens.count) tokens at "
-            + "\(decodeRate.formatted(digits: 1)) tok/s · peak \(peakResidentBytes() >> 20) MiB"
+            + "\(decodeRate.formatted(digits: 1)) tok/s · peak \(Machine.peakResidentBytes >> 20) MiB"
     }
 }
 
