@@ -28,11 +28,17 @@ struct BytePairModel: Sendable {
         self.unknown = unknown
         self.fusesUnknown = fusesUnknown
         byteTokens = vocabulary.byteTokens
+        // The other way round, for the few ids up to the highest of them.
+        let highest = byteTokens.reduce(0) { $1 == Self.missing ? $0 : max($0, $1) }
+        var bytes = [Int32](repeating: -1, count: Int(highest) + 1)
+        for (byte, id) in byteTokens.enumerated() where id != Self.missing {
+            bytes[Int(id)] = Int32(byte)
+        }
         var ranks = [UInt32](repeating: MergeTable.none, count: 1 << 16)
-        for (first, left) in byteTokens.enumerated() where left != Self.missing {
-            for (second, right) in byteTokens.enumerated() where right != Self.missing {
-                ranks[first << 8 | second] = merges.rank(left, right)
-            }
+        merges.forEachRule { left, right, rank in
+            guard left <= highest, right <= highest else { return }
+            let (first, second) = (bytes[Int(left)], bytes[Int(right)])
+            if first >= 0, second >= 0 { ranks[Int(first << 8 | second)] = rank }
         }
         bytePairRanks = ranks
     }

@@ -46,18 +46,19 @@ struct VocabularyBuilder {
     /// Longer than what is `used` of it.
     private var arena: [UInt8]
     private var used = 0
-    private var ids: [UInt32] = []
-    private var ends: [UInt32] = []
+    /// Where in `arena` each entry starts, and where the last one ends.
+    private var offsets: [UInt32] = [0]
     private var indexing: [Vocabulary.Indexing] = []
+    /// The id of each entry, once that is not its position.
+    private var ids: [UInt32] = []
     private var isOrdered = true
     private var highest = -1
 
     init(file: String, key: String, capacity: Int) {
         self.file = file
         self.key = key
-        arena = [UInt8](repeating: 0, count: 8 * capacity)
-        ids.reserveCapacity(capacity)
-        ends.reserveCapacity(capacity)
+        arena = [UInt8](repeating: 0, count: 8 * capacity + 64)
+        offsets.reserveCapacity(capacity + 1)
         indexing.reserveCapacity(capacity)
     }
 
@@ -66,28 +67,30 @@ struct VocabularyBuilder {
     /// Adds an entry written in the byte-level alphabet.
     ///
     /// Text outside the alphabet is kept for decoding, but no text is encoded to it.
+    @inline(__always)
     mutating func append(
-        _ text: RawSpan, id: Int, indexing kind: Vocabulary.Indexing = .always
+        _ text: RawSpan, _ range: Range<Int>, id: Int, indexing kind: Vocabulary.Indexing = .always
     ) throws(TokenizerError) {
-        if let end = ByteLevelAlphabet.write(text, to: &arena, at: used) {
+        if let end = ByteLevelAlphabet.write(text, range, to: &arena, at: used) {
             used = end
             try finish(id, kind)
         } else {
-            try append(literal: text, id: id, indexing: .never)
+            try append(literal: text, range, id: id, indexing: .never)
         }
     }
 
     /// Adds an entry that stands for its own bytes.
     mutating func append(
-        literal text: RawSpan, id: Int, indexing kind: Vocabulary.Indexing
+        literal text: RawSpan, _ range: Range<Int>, id: Int, indexing kind: Vocabulary.Indexing
     ) throws(TokenizerError) {
-        let missing = used + text.byteCount - arena.count
+        let missing = used + range.count - arena.count
         if missing > 0 { arena.append(contentsOf: repeatElement(0, count: missing)) }
-        for offset in 0..<text.byteCount { arena[used + offset] = text.byte(at: offset) }
-        used += text.byteCount
+        for (index, offset) in range.enumerated() { arena[used + index] = text.byte(at: offset) }
+        used += range.count
         try finish(id, kind)
     }
 
+    @inline(__always)
     private mutating func finish(
         _ id: Int, _ kind: Vocabulary.Indexing
     ) throws(TokenizerError) {
@@ -98,22 +101,20 @@ struct VocabularyBuilder {
         guard id < Vocabulary.maximumCount, used <= Int(UInt32.max) else {
             throw .tooLarge(file: file, key: key, found: id, limit: Vocabulary.maximumCount - 1)
         }
-        if id != highest + 1 { isOrdered = false }
+        if isOrdered, id != indexing.count {
+            isOrdered = false
+            ids = (0..<UInt32(indexing.count)).map { $0 }
+        }
+        if !isOrdered { ids.append(UInt32(id)) }
         highest = max(highest, id)
-        ids.append(UInt32(id))
-        ends.append(UInt32(used))
+        offsets.append(UInt32(used))
         indexing.append(kind)
     }
 
     /// The finished vocabulary; ids that no entry has are empty tokens.
     func build() throws(TokenizerError) -> Vocabulary {
-        var bytes = arena
-        var offsets: [UInt32] = [0]
-        var kinds = indexing
-        if isOrdered {
-            bytes.removeLast(bytes.count - used)
-            offsets += ends
-        } else {
+        var (bytes, offsets, kinds) = (arena, offsets, indexing)
+        if !isOrdered {
             var entryOfID = [Int32](repeating: -1, count: highest + 1)
             for (entry, id) in ids.enumerated() {
                 if entryOfID[Int(id)] >= 0 {
@@ -123,12 +124,12 @@ struct VocabularyBuilder {
                 }
                 entryOfID[Int(id)] = Int32(entry)
             }
-            bytes.removeAll(keepingCapacity: true)
-            kinds.removeAll(keepingCapacity: true)
+            bytes = []
+            offsets = [0]
+            kinds = []
             for entry in entryOfID.map({ Int($0) }) {
                 if entry >= 0 {
-                    let start = entry == 0 ? 0 : Int(ends[entry - 1])
-                    bytes += arena[start..<Int(ends[entry])]
+                    bytes += arena[Int(self.offsets[entry])..<Int(self.offsets[entry + 1])]
                 }
                 kinds.append(entry >= 0 ? indexing[entry] : .never)
                 offsets.append(UInt32(bytes.count))
@@ -146,14 +147,22 @@ struct VocabularyBuilder {
 }
 
 /// Resolves the texts of merge rules to ids.
+///
+/// A rule's text is looked up once, as a whole; its sides are then parts of that token's bytes, and
+/// are looked up for all rules together by `build`.
 struct MergeBuilder {
     let file: String
     let key: String
     let vocabulary: Vocabulary
-    private(set) var table: MergeTable
-    private let byteTokens: [UInt32]
+    /// What each rule makes.
+    private var results: [UInt32] = []
+    /// The length of each rule's left side.
+    private var splits: [UInt32] = []
     private var bytes: [UInt8] = []
     private var guess = 0
+
+    /// Rules so far.
+    var count: Int { results.count }
 
     init(
         file: String, key: String, vocabulary: Vocabulary, count: Int
@@ -165,59 +174,119 @@ struct MergeBuilder {
         self.file = file
         self.key = key
         self.vocabulary = vocabulary
-        byteTokens = vocabulary.byteTokens
-        table = MergeTable(capacity: count)
+        results.reserveCapacity(count)
+        splits.reserveCapacity(count)
     }
 
     /// Adds the rule "left right", two entries in the byte-level alphabet with a space between.
-    mutating func append(_ rule: RawSpan) throws(TokenizerError) {
-        var space = 0
-        while space < rule.byteCount, rule.byte(at: space) != 0x20 { space &+= 1 }
-        guard space < rule.byteCount else {
-            throw malformed("'\(rule.repairedText)'", "two tokens with a space between")
+    @inline(__always)
+    mutating func append(_ text: RawSpan, _ rule: Range<Int>) throws(TokenizerError) {
+        var space = rule.lowerBound
+        while space < rule.upperBound, text.byte(at: space) != 0x20 { space &+= 1 }
+        guard space < rule.upperBound else {
+            throw malformed("'\(text.repairedText(in: rule))'", "two tokens with a space between")
         }
-        try append(rule.extracting(0..<space), rule.extracting(space + 1..<rule.byteCount))
+        try append(text, rule.lowerBound..<space, space + 1..<rule.upperBound)
     }
 
     /// Adds the rule that joins two entries.
-    mutating func append(_ left: RawSpan, _ right: RawSpan) throws(TokenizerError) {
-        guard left.byteCount > 0, right.byteCount > 0 else {
+    @inline(__always)
+    mutating func append(
+        _ text: RawSpan, _ left: Range<Int>, _ right: Range<Int>
+    ) throws(TokenizerError) {
+        guard !left.isEmpty, !right.isEmpty else {
             throw malformed("a rule with an empty side", "two tokens")
         }
-        let middle = try write(left, at: 0)
-        let end = try write(right, at: middle)
-        let leftID = try id(of: 0..<middle)
-        let rightID = try id(of: middle..<end)
+        guard let middle = ByteLevelAlphabet.write(text, left, to: &bytes, at: 0) else {
+            throw unknown(results.count, text.repairedText(in: left))
+        }
+        guard let end = ByteLevelAlphabet.write(text, right, to: &bytes, at: middle) else {
+            throw unknown(results.count, text.repairedText(in: right))
+        }
         // Vocabularies list what merges make in the order of the rules, so the next id is a good
         // guess.
-        var result = UInt32(guess)
-        if !vocabulary.token(guess, equals: bytes.span, 0..<end) { result = try id(of: 0..<end) }
-        guess = Int(result) + 1
-        table.append(left: leftID, right: rightID, result: result)
+        var result = UInt32(truncatingIfNeeded: guess)
+        if !vocabulary.token(guess, equals: bytes.span, 0..<end) {
+            result = try id(ofRule: 0..<middle, middle..<end)
+        }
+        guess = Int(result) &+ 1
+        results.append(result)
+        splits.append(UInt32(truncatingIfNeeded: middle))
     }
 
-    private mutating func write(_ text: RawSpan, at start: Int) throws(TokenizerError) -> Int {
-        guard let end = ByteLevelAlphabet.write(text, to: &bytes, at: start) else {
-            throw .unknownMergeToken(
-                file: file, merge: table.results.count, token: text.repairedText)
+    /// The finished table.
+    ///
+    /// Looks at a block of places in the index at once, as `Vocabulary` does when it makes it.
+    func build() throws(TokenizerError) -> MergeTable {
+        let blockSize = MergeTable.blockSize
+        var table = MergeTable(results: results)
+        var pairBlock = [UInt64](repeating: 0, count: blockSize)
+        var pairs = pairBlock.mutableSpan
+        var hashBlock = [UInt64](repeating: 0, count: 2 * blockSize)
+        var entryBlock = hashBlock
+        var hashes = hashBlock.mutableSpan
+        var entries = entryBlock.mutableSpan
+        let arena = vocabulary.arena.span
+        for start in stride(from: 0, to: results.count, by: blockSize) {
+            let count = min(blockSize, results.count &- start)
+            for index in 0..<count {
+                let (left, right) = sides(of: start &+ index)
+                let (leftHash, rightHash) = (hashBytes(arena, left), hashBytes(arena, right))
+                hashes[2 &* index] = leftHash
+                hashes[2 &* index &+ 1] = rightHash
+                entries[2 &* index] = vocabulary.homeEntry(of: leftHash)
+                entries[2 &* index &+ 1] = vocabulary.homeEntry(of: rightHash)
+            }
+            for index in 0..<count {
+                let (left, right) = sides(of: start &+ index)
+                guard
+                    let leftID = vocabulary.id(
+                        of: arena, left, hash: hashes[2 &* index], entry: entries[2 &* index])
+                else { throw unknown(start + index, text(left, in: vocabulary.arena)) }
+                guard
+                    let rightID = vocabulary.id(
+                        of: arena, right, hash: hashes[2 &* index &+ 1],
+                        entry: entries[2 &* index &+ 1])
+                else { throw unknown(start + index, text(right, in: vocabulary.arena)) }
+                pairs[index] = MergeTable.pair(leftID, rightID)
+            }
+            table.append(pairs.span.extracting(0..<count), rank: start)
         }
-        return end
+        return table
     }
 
-    private func id(of range: Range<Int>) throws(TokenizerError) -> UInt32 {
-        if range.count == 1, byteTokens[Int(bytes[range.lowerBound])] != BytePairModel.missing {
-            return byteTokens[Int(bytes[range.lowerBound])]
-        }
-        guard let id = vocabulary.id(of: bytes.span, range) else {
-            throw .unknownMergeToken(
-                file: file, merge: table.results.count,
-                token: String(decoding: bytes[range], as: UTF8.self))
-        }
-        return id
+    /// Where in the vocabulary's bytes the two sides of a rule are.
+    @inline(__always)
+    private func sides(of rule: Int) -> (Range<Int>, Range<Int>) {
+        let whole = vocabulary.range(of: Int(results[rule]))
+        let middle = whole.lowerBound &+ Int(splits[rule])
+        return (
+            Range(uncheckedBounds: (whole.lowerBound, middle)),
+            Range(uncheckedBounds: (middle, whole.upperBound))
+        )
+    }
+
+    private func id(
+        ofRule left: Range<Int>, _ right: Range<Int>
+    ) throws(TokenizerError) -> UInt32 {
+        let whole = left.lowerBound..<right.upperBound
+        if let id = vocabulary.id(of: bytes.span, whole) { return id }
+        // Name the side that is missing rather than the whole, if one is.
+        let missing =
+            [left, right].first { vocabulary.id(of: bytes.span, $0) == nil } ?? whole
+        throw unknown(results.count, text(missing, in: bytes))
+    }
+
+    private func text(_ range: Range<Int>, in bytes: [UInt8]) -> String {
+        String(decoding: bytes[range], as: UTF8.self)
+    }
+
+    private func unknown(_ rule: Int, _ token: String) -> TokenizerError {
+        .unknownMergeToken(file: file, merge: rule, token: token)
     }
 
     private func malformed(_ found: String, _ expected: String) -> TokenizerError {
         .malformed(
-            file: file, key: "\(key)[\(table.results.count)]", found: found, expected: expected)
+            file: file, key: "\(key)[\(results.count)]", found: found, expected: expected)
     }
 }
