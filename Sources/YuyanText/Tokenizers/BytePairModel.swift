@@ -7,8 +7,6 @@ struct BytePairModel: Sendable {
     let merges: MergeTable
     /// The token of each single byte, or `missing`.
     let byteTokens: [UInt32]
-    /// Ranks of the rules that join two single bytes, at `first * 256 + second`.
-    let bytePairRanks: [UInt32]
     /// Whether a word that is a token is taken whole, whatever the rules would make of it.
     let ignoresMerges: Bool
     /// What a byte without a token becomes; by default it is dropped, as in HF.
@@ -28,19 +26,6 @@ struct BytePairModel: Sendable {
         self.unknown = unknown
         self.fusesUnknown = fusesUnknown
         byteTokens = vocabulary.byteTokens
-        // The other way round, for the few ids up to the highest of them.
-        let highest = byteTokens.reduce(0) { $1 == Self.missing ? $0 : max($0, $1) }
-        var bytes = [Int32](repeating: -1, count: Int(highest) + 1)
-        for (byte, id) in byteTokens.enumerated() where id != Self.missing {
-            bytes[Int(id)] = Int32(byte)
-        }
-        var ranks = [UInt32](repeating: MergeTable.none, count: 1 << 16)
-        merges.forEachRule { left, right, rank in
-            guard left <= highest, right <= highest else { return }
-            let (first, second) = (bytes[Int(left)], bytes[Int(right)])
-            if first >= 0, second >= 0 { ranks[Int(first << 8 | second)] = rank }
-        }
-        bytePairRanks = ranks
     }
 }
 
@@ -125,7 +110,7 @@ struct BytePairEncoder: Sendable {
         var first = Int(text[range.lowerBound])
         for index in range.dropFirst() {
             let second = Int(text[index])
-            ranks.append(model.bytePairRanks[first << 8 | second])
+            ranks.append(model.merges.bytePairRanks[first << 8 | second])
             first = second
         }
         ranks.append(MergeTable.none)

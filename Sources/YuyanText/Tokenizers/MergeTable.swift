@@ -12,6 +12,8 @@ struct MergeTable: Sendable {
     private let mask: Int
     /// The id that each rule makes, by rank.
     let results: [UInt32]
+    /// Ranks of the rules that join two single bytes, at `first * 256 + second`.
+    var bytePairRanks = [UInt32](repeating: none, count: 1 << 16)
 
     /// A table for rules that make these ids; `append` adds what they join.
     init(results: [UInt32]) {
@@ -59,17 +61,6 @@ struct MergeTable: Sendable {
                 entry = slots[slot]
             }
             slots[slot] = key << 24 | UInt64(first &+ index)
-        }
-    }
-
-    /// Calls `body` with the pair and rank of every rule, in no order.
-    @inline(__always)
-    func forEachRule(_ body: (_ left: UInt32, _ right: UInt32, _ rank: UInt32) -> Void) {
-        for entry in slots where entry != .max {
-            body(
-                UInt32(truncatingIfNeeded: entry >> 44),
-                UInt32(truncatingIfNeeded: entry >> 24 & 0xF_FFFF),
-                UInt32(truncatingIfNeeded: entry & 0xFF_FFFF))
         }
     }
 

@@ -10,8 +10,10 @@ struct Vocabulary: Sendable {
     private(set) var arena: [UInt8]
     /// Token `i` is `arena[offsets[i]..<offsets[i + 1]]`.
     private(set) var offsets: [UInt32]
-    /// Upper half of the hash and id; `.max` is free.
-    private var slots: [UInt64]
+    /// The top 11 bits of the hash and 20 of the id; `.max` is free.
+    ///
+    /// Half the size of a word, so that the index of 150,000 tokens is 1 MiB and near.
+    private var slots: [UInt32]
     private var mask: Int
 
     var count: Int { offsets.count - 1 }
@@ -39,7 +41,7 @@ struct Vocabulary: Sendable {
         var capacity = 64
         while capacity < offsets.count + offsets.count / 2 { capacity *= 2 }
         mask = capacity - 1
-        slots = [UInt64](repeating: .max, count: capacity)
+        slots = [UInt32](repeating: .max, count: capacity)
         var others: [Int] = []
         for id in indexing.indices where indexing[id] == .ifFree && !range(of: id).isEmpty {
             others.append(id)
@@ -55,7 +57,7 @@ struct Vocabulary: Sendable {
     private mutating func insertAll(_ indexing: [Indexing]) -> Duplicate? {
         let blockSize = 32
         var hashBlock = [UInt64](repeating: 0, count: blockSize)
-        var entryBlock = hashBlock
+        var entryBlock = [UInt32](repeating: 0, count: blockSize)
         var hashes = hashBlock.mutableSpan
         var entries = entryBlock.mutableSpan
         let (arena, offsets, mask) = (arena, offsets, mask)
@@ -81,14 +83,14 @@ struct Vocabulary: Sendable {
                     // A free slot may have been taken by the same block.
                     if entry == .max { entry = slots[slot] }
                     if entry == .max { break }
-                    let other = Int(entry & 0xFFFF_FFFF)
-                    if entry >> 32 == hash >> 32, equal(bytes, range(id), bytes, range(other)) {
+                    let other = Self.id(in: entry)
+                    if Self.matches(entry, hash), equal(bytes, range(id), bytes, range(other)) {
                         return Duplicate(first: other, second: id)
                     }
                     slot = (slot &+ 1) & mask
                     entry = slots[slot]
                 }
-                slots[slot] = hash & 0xFFFF_FFFF_0000_0000 | UInt64(id)
+                slots[slot] = Self.entry(hash, id)
             }
         }
         return nil
@@ -101,8 +103,21 @@ struct Vocabulary: Sendable {
         let hash = hashBytes(arena.span, range)
         var slot = Int(truncatingIfNeeded: hash) & mask
         while slots[slot] != .max { slot = (slot &+ 1) & mask }
-        slots[slot] = hash & 0xFFFF_FFFF_0000_0000 | UInt64(id)
+        slots[slot] = Self.entry(hash, id)
     }
+
+    @inline(__always)
+    private static func entry(_ hash: UInt64, _ id: Int) -> UInt32 {
+        UInt32(truncatingIfNeeded: hash >> 53) << 20 | UInt32(truncatingIfNeeded: id)
+    }
+
+    @inline(__always)
+    private static func matches(_ entry: UInt32, _ hash: UInt64) -> Bool {
+        entry >> 20 == UInt32(truncatingIfNeeded: hash >> 53)
+    }
+
+    @inline(__always)
+    private static func id(in entry: UInt32) -> Int { Int(entry & 0xF_FFFF) }
 
     /// Two ids of equal bytes.
     struct Duplicate: Error {
@@ -130,19 +145,21 @@ struct Vocabulary: Sendable {
 
     /// The first word of the index to be compared with a hash; for callers that look up many.
     @inline(__always)
-    func homeEntry(of hash: UInt64) -> UInt64 { slots[Int(truncatingIfNeeded: hash) & mask] }
+    func homeEntry(of hash: UInt64) -> UInt32 { slots[Int(truncatingIfNeeded: hash) & mask] }
 
     /// The same as `id(of:)`, with the hash of the bytes and its `homeEntry` already at hand.
     @inline(__always)
     func id(
-        of bytes: Span<UInt8>, _ range: Range<Int>, hash: UInt64, entry home: UInt64
+        of bytes: Span<UInt8>, _ range: Range<Int>, hash: UInt64, entry home: UInt32
     ) -> UInt32? {
         var slot = Int(truncatingIfNeeded: hash) & mask
         var entry = home
         while entry != .max {
-            if entry >> 32 == hash >> 32 {
-                let id = UInt32(truncatingIfNeeded: entry)
-                if equal(bytes, range, arena.span, self.range(of: Int(id))) { return id }
+            if Self.matches(entry, hash) {
+                let id = Self.id(in: entry)
+                if equal(bytes, range, arena.span, self.range(of: id)) {
+                    return UInt32(truncatingIfNeeded: id)
+                }
             }
             slot = (slot &+ 1) & mask
             entry = slots[slot]
