@@ -28,6 +28,9 @@ struct JSONParser {
     }
 
     private var nodes: [JSONNode] = []
+    /// The innermost array or object; at the outside, an array that holds the document.
+    private var top = Frame(start: 0, count: 0, isObject: false)
+    /// What is around `top`.
     private var open: [Frame] = []
 
     /// The tape of `bytes`; the first word is the document's only value.
@@ -52,12 +55,12 @@ struct JSONParser {
         var position = 0
         var expected = Expected.value
         while true {
-            while position < end, Self.isSpace(bytes.byte(position)) { position += 1 }
+            Self.skipSpace(bytes, &position)
             guard position < end else { throw JSONFault("the text ends too early", at: end) }
             let byte = bytes.byte(position)
             switch expected {
             case .commaOrEnd:
-                let isObject = open[open.count - 1].isObject
+                let isObject = top.isObject
                 if byte == UInt8(ascii: ",") {
                     position += 1
                     expected = isObject ? .key : .value
@@ -77,9 +80,9 @@ struct JSONParser {
                 guard byte == UInt8(ascii: "\"") else {
                     throw JSONFault("expected a key in double quotes", at: position)
                 }
-                open[open.count - 1].count += 1
+                top.count += 1
                 position = try string(bytes, from: position + 1)
-                while position < end, Self.isSpace(bytes.byte(position)) { position += 1 }
+                Self.skipSpace(bytes, &position)
                 guard position < end, bytes.byte(position) == UInt8(ascii: ":") else {
                     throw JSONFault("expected ':' after a key", at: position)
                 }
@@ -90,9 +93,7 @@ struct JSONParser {
                 position += 1
                 close()
             case .value, .elementOrEnd:
-                if !open.isEmpty, !open[open.count - 1].isObject {
-                    open[open.count - 1].count += 1
-                }
+                if !top.isObject { top.count += 1 }
                 switch byte {
                 case UInt8(ascii: "\""):
                     position = try string(bytes, from: position + 1)
@@ -101,7 +102,8 @@ struct JSONParser {
                     guard open.count < Self.maximumDepth else {
                         throw JSONFault("nested deeper than \(Self.maximumDepth)", at: position)
                     }
-                    open.append(Frame(start: nodes.count, count: 0, isObject: isObject))
+                    open.append(top)
+                    top = Frame(start: nodes.count, count: 0, isObject: isObject)
                     nodes.append(JSONNode(isObject ? .object : .array))
                     position += 1
                     expected = isObject ? .keyOrEnd : .elementOrEnd
@@ -115,21 +117,32 @@ struct JSONParser {
             if open.isEmpty { break }
             expected = .commaOrEnd
         }
-        while position < end, Self.isSpace(bytes.byte(position)) { position += 1 }
+        Self.skipSpace(bytes, &position)
         guard position == end else {
             throw JSONFault("something follows the end of the document", at: position)
         }
     }
 
     private mutating func close() {
-        let frame = open.removeLast()
-        nodes[frame.start] = JSONNode(
-            frame.isObject ? .object : .array, high: nodes.count, low: frame.count)
+        nodes[top.start] = JSONNode(
+            top.isObject ? .object : .array, high: nodes.count, low: top.count)
+        top = open.removeLast()
     }
 
     @inline(__always)
-    private static func isSpace(_ byte: UInt8) -> Bool {
-        byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09
+    private static func skipSpace(_ bytes: borrowing RawSpan, _ position: inout Int) {
+        while position < bytes.byteCount {
+            let byte = bytes.byte(position)
+            guard byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { return }
+            position += 1
+            guard byte == 0x0A else { continue }
+            // Indentation, which may be half of a file.
+            while position + 8 <= bytes.byteCount {
+                let other = bytes.littleEndian(UInt64.self, at: position) ^ 0x2020_2020_2020_2020
+                position += other.trailingZeroBitCount >> 3
+                if other != 0 { break }
+            }
+        }
     }
 
     private mutating func literal(

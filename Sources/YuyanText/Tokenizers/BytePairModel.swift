@@ -7,8 +7,6 @@ struct BytePairModel: Sendable {
     let merges: MergeTable
     /// The token of each single byte, or `missing`.
     let byteTokens: [UInt32]
-    /// Ranks of the rules that join two single bytes, at `first * 256 + second`.
-    let bytePairRanks: [UInt32]
     /// Whether a word that is a token is taken whole, whatever the rules would make of it.
     let ignoresMerges: Bool
     /// What a byte without a token becomes; by default it is dropped, as in HF.
@@ -28,13 +26,6 @@ struct BytePairModel: Sendable {
         self.unknown = unknown
         self.fusesUnknown = fusesUnknown
         byteTokens = vocabulary.byteTokens
-        var ranks = [UInt32](repeating: MergeTable.none, count: 1 << 16)
-        for (first, left) in byteTokens.enumerated() where left != Self.missing {
-            for (second, right) in byteTokens.enumerated() where right != Self.missing {
-                ranks[first << 8 | second] = merges.rank(left, right)
-            }
-        }
-        bytePairRanks = ranks
     }
 }
 
@@ -119,7 +110,7 @@ struct BytePairEncoder: Sendable {
         var first = Int(text[range.lowerBound])
         for index in range.dropFirst() {
             let second = Int(text[index])
-            ranks.append(model.bytePairRanks[first << 8 | second])
+            ranks.append(model.merges.bytePairRanks[first << 8 | second])
             first = second
         }
         ranks.append(MergeTable.none)

@@ -110,7 +110,7 @@ struct HuggingFaceSettingsReader {
         let path = directory + "/" + name
         guard access(path, F_OK) == 0 else { return nil }
         do throws(FormatError) {
-            return try MappedFile(path: path).withBytes { $0.repairedText }
+            return try MappedFile(path: path).withBytes { $0.repairedText(in: 0..<$0.byteCount) }
         } catch {
             throw .unreadable(error)
         }

@@ -66,23 +66,24 @@ struct GGUFTokenizerReader {
         }
         var builder = VocabularyBuilder(file: file, key: key, capacity: tokens.count)
         var added: [AddedToken] = []
-        try tokens.forEachStringBytes { (text: RawSpan) throws(TokenizerError) in
+        try tokens.forEachStringPlace {
+            (text: RawSpan, place: Range<Int>) throws(TokenizerError) in
             let id = builder.nextID
             let type = types?[id] ?? TokenType.normal
             switch type {
             case TokenType.control, TokenType.userDefined:
                 // No rule may lead plain text to a control token.
                 try builder.append(
-                    literal: text, id: id,
+                    literal: text, place, id: id,
                     indexing: type == TokenType.control ? .never : .ifFree)
                 added.append(
                     AddedToken(
-                        id: Int32(id), content: (0..<text.byteCount).map { text.byte(at: $0) },
+                        id: Int32(id), content: place.map { text.byte(at: $0) },
                         isSpecial: type == TokenType.control))
             case TokenType.unused:
-                try builder.append(text, id: id, indexing: .never)
+                try builder.append(text, place, id: id, indexing: .never)
             default:
-                try builder.append(text, id: id)
+                try builder.append(text, place, id: id)
             }
         }
         return (try builder.build(), added)
@@ -100,10 +101,11 @@ struct GGUFTokenizerReader {
         let rules = try read { () throws(FormatError) in try gguf.array(key, of: .string) }
         var builder = try MergeBuilder(
             file: file, key: key, vocabulary: vocabulary, count: rules.count)
-        try rules.forEachStringBytes { (rule: RawSpan) throws(TokenizerError) in
-            try builder.append(rule)
+        try rules.forEachStringPlace {
+            (text: RawSpan, place: Range<Int>) throws(TokenizerError) in
+            try builder.append(text, place)
         }
-        return builder.table
+        return try builder.build()
     }
 
     private func readSettings(

@@ -101,29 +101,34 @@ struct HuggingFaceTokenizerReader {
             file: file, key: key, capacity: min(entries.count, Vocabulary.maximumCount))
         var waiting: [Int: AddedToken] = [:]
         for token in added { waiting[Int(token.id)] = token }
-        try entries.forEachEntry { (text: RawSpan, value: JSONCursor) throws(TokenizerError) in
+        // Comparing with both ends spares nearly every entry the dictionary.
+        let (lowest, highest) = (waiting.keys.min() ?? .max, waiting.keys.max() ?? .min)
+        try entries.forEachEntryPlace {
+            (text: RawSpan, place: Range<Int>, value: JSONCursor) throws(TokenizerError) in
             guard let id = value.int else {
                 throw .malformed(
-                    file: file, key: "\(key).\(text.repairedText)", found: "\(value.kind)",
-                    expected: "a whole number")
+                    file: file, key: "\(key).\(text.repairedText(in: place))",
+                    found: "\(value.kind)", expected: "a whole number")
             }
-            if let token = waiting[id] {
-                let bytes = (0..<text.byteCount).map { text.byte(at: $0) }
+            if id >= lowest, id <= highest, let token = waiting[id] {
+                let bytes = place.map { text.byte(at: $0) }
                 guard token.content == bytes || token.content == Self.composed(bytes) else {
                     throw .malformed(
                         file: file, key: "added_tokens", found: "id \(id) twice",
-                        expected: "'\(text.repairedText)' there, as in model.vocab")
+                        expected: "'\(text.repairedText(in: place))' there, as in model.vocab")
                 }
                 waiting[id] = nil
                 try builder.append(
-                    literal: token.content.span.bytes, id: id, indexing: .ifFree)
+                    literal: token.content.span.bytes, token.content.indices, id: id,
+                    indexing: .ifFree)
             } else {
-                try builder.append(text, id: id)
+                try builder.append(text, place, id: id)
             }
         }
         for token in waiting.values.sorted(by: { $0.id < $1.id }) {
             try builder.append(
-                literal: token.content.span.bytes, id: Int(token.id), indexing: .never)
+                literal: token.content.span.bytes, token.content.indices, id: Int(token.id),
+                indexing: .never)
         }
         return try builder.build()
     }
@@ -134,22 +139,20 @@ struct HuggingFaceTokenizerReader {
         let key = "model.merges"
         var builder = try MergeBuilder(
             file: file, key: key, vocabulary: vocabulary, count: rules.count)
-        guard let elements = rules.array else { return builder.table }
-        for rule in elements {
-            // Sides of up to 15 bytes, nearly all, are strings without an allocation.
-            if let text = rule.string {
-                try builder.append(text.utf8.span.bytes)
-            } else if rule.count == 2, var sides = rule.array,
-                let left = sides.next()?.string, let right = sides.next()?.string
-            {
-                try builder.append(left.utf8.span.bytes, right.utf8.span.bytes)
+        let visited = try rules.forEachStringOrPairPlace {
+            (text: RawSpan, first: Range<Int>, second: Range<Int>?) throws(TokenizerError) in
+            if let second {
+                try builder.append(text, first, second)
             } else {
-                throw .malformed(
-                    file: file, key: "\(key)[\(builder.table.results.count)]",
-                    found: "\(rule.kind)", expected: "\"left right\" or [\"left\", \"right\"]")
+                try builder.append(text, first)
             }
         }
-        return builder.table
+        if let other = rules[visited] {
+            throw .malformed(
+                file: file, key: "\(key)[\(visited)]", found: "\(other.kind)",
+                expected: "\"left right\" or [\"left\", \"right\"]")
+        }
+        return try builder.build()
     }
 
     // MARK: - Around the model

@@ -6,12 +6,14 @@ struct Vocabulary: Sendable {
     /// have a quarter of that.
     static let maximumCount = 1 << 20
 
-    /// The bytes of all tokens, by id.
+    /// The bytes of all tokens, by id, and maybe unused room after them.
     private(set) var arena: [UInt8]
     /// Token `i` is `arena[offsets[i]..<offsets[i + 1]]`.
     private(set) var offsets: [UInt32]
-    /// Upper half of the hash and id; `.max` is free.
-    private var slots: [UInt64]
+    /// The top 11 bits of the hash and 20 of the id; `.max` is free.
+    ///
+    /// Half the size of a word, so that the index of 150,000 tokens is 1 MiB and near.
+    private var slots: [UInt32]
     private var mask: Int
 
     var count: Int { offsets.count - 1 }
@@ -29,7 +31,7 @@ struct Vocabulary: Sendable {
     /// Indexes the tokens of an arena.
     ///
     /// - Parameters:
-    ///   - arena: The bytes of all tokens.
+    ///   - arena: The bytes of all tokens, and maybe unused room.
     ///   - offsets: Where each starts, and the end of the last; never decreasing.
     ///   - indexing: How each token is indexed.
     /// - Throws: The ids of two tokens with equal bytes, both indexed `always`.
@@ -39,33 +41,83 @@ struct Vocabulary: Sendable {
         var capacity = 64
         while capacity < offsets.count + offsets.count / 2 { capacity *= 2 }
         mask = capacity - 1
-        slots = [UInt64](repeating: .max, count: capacity)
+        slots = [UInt32](repeating: .max, count: capacity)
         var others: [Int] = []
-        for (id, kind) in indexing.enumerated() where !range(of: id).isEmpty {
-            switch kind {
-            case .always: if let first = insert(id) { throw Duplicate(first: first, second: id) }
-            case .ifFree: others.append(id)
-            case .never: break
-            }
+        for id in indexing.indices where indexing[id] == .ifFree && !range(of: id).isEmpty {
+            others.append(id)
         }
-        for id in others { _ = insert(id) }
+        if let duplicate = insertAll(indexing) { throw duplicate }
+        for id in others { insert(id) }
     }
 
-    /// Indexes a token, or returns the one that has its bytes already.
-    private mutating func insert(_ id: Int) -> Int? {
-        let range = self.range(of: id)
-        let hash = hashBytes(arena.span, range)
-        var slot = Int(truncatingIfNeeded: hash) & mask
-        while slots[slot] != .max {
-            if slots[slot] >> 32 == hash >> 32 {
-                let other = Int(slots[slot] & 0xFFFF_FFFF)
-                if equal(arena.span, range, arena.span, self.range(of: other)) { return other }
-            }
-            slot = (slot &+ 1) & mask
+    /// Indexes all tokens that are indexed `always`.
+    ///
+    /// Looks at the home slots of a block of tokens before it fills them: a table of this size is
+    /// far from the processor, and so many slots arrive in the time of one.
+    private mutating func insertAll(_ indexing: [Indexing]) -> Duplicate? {
+        let blockSize = 32
+        var hashBlock = [UInt64](repeating: 0, count: blockSize)
+        var entryBlock = [UInt32](repeating: 0, count: blockSize)
+        var hashes = hashBlock.mutableSpan
+        var entries = entryBlock.mutableSpan
+        let (arena, offsets, mask) = (arena, offsets, mask)
+        let (bytes, places) = (arena.span, offsets.span)
+        var slots = self.slots.mutableSpan
+        func range(_ id: Int) -> Range<Int> {
+            Range(uncheckedBounds: (Int(places[id]), Int(places[id &+ 1])))
         }
-        slots[slot] = hash & 0xFFFF_FFFF_0000_0000 | UInt64(id)
+        for start in stride(from: 0, to: indexing.count, by: blockSize) {
+            let count = min(blockSize, indexing.count &- start)
+            for index in 0..<count {
+                let hash = hashBytes(bytes, range(start &+ index))
+                hashes[index] = hash
+                entries[index] = slots[Int(truncatingIfNeeded: hash) & mask]
+            }
+            for index in 0..<count {
+                let id = start &+ index
+                guard indexing[id] == .always, !range(id).isEmpty else { continue }
+                let hash = hashes[index]
+                var slot = Int(truncatingIfNeeded: hash) & mask
+                var entry = entries[index]
+                while true {
+                    // A free slot may have been taken by the same block.
+                    if entry == .max { entry = slots[slot] }
+                    if entry == .max { break }
+                    let other = Self.id(in: entry)
+                    if Self.matches(entry, hash), equal(bytes, range(id), bytes, range(other)) {
+                        return Duplicate(first: other, second: id)
+                    }
+                    slot = (slot &+ 1) & mask
+                    entry = slots[slot]
+                }
+                slots[slot] = Self.entry(hash, id)
+            }
+        }
         return nil
     }
+
+    /// Indexes a token, unless another has its bytes.
+    private mutating func insert(_ id: Int) {
+        let range = self.range(of: id)
+        guard self.id(of: arena.span, range) == nil else { return }
+        let hash = hashBytes(arena.span, range)
+        var slot = Int(truncatingIfNeeded: hash) & mask
+        while slots[slot] != .max { slot = (slot &+ 1) & mask }
+        slots[slot] = Self.entry(hash, id)
+    }
+
+    @inline(__always)
+    private static func entry(_ hash: UInt64, _ id: Int) -> UInt32 {
+        UInt32(truncatingIfNeeded: hash >> 53) << 20 | UInt32(truncatingIfNeeded: id)
+    }
+
+    @inline(__always)
+    private static func matches(_ entry: UInt32, _ hash: UInt64) -> Bool {
+        entry >> 20 == UInt32(truncatingIfNeeded: hash >> 53)
+    }
+
+    @inline(__always)
+    private static func id(in entry: UInt32) -> Int { Int(entry & 0xF_FFFF) }
 
     /// Two ids of equal bytes.
     struct Duplicate: Error {
@@ -88,50 +140,30 @@ struct Vocabulary: Sendable {
     /// The id of the indexed token with these bytes.
     func id(of bytes: Span<UInt8>, _ range: Range<Int>) -> UInt32? {
         let hash = hashBytes(bytes, range)
+        return id(of: bytes, range, hash: hash, entry: homeEntry(of: hash))
+    }
+
+    /// The first word of the index to be compared with a hash; for callers that look up many.
+    @inline(__always)
+    func homeEntry(of hash: UInt64) -> UInt32 { slots[Int(truncatingIfNeeded: hash) & mask] }
+
+    /// The same as `id(of:)`, with the hash of the bytes and its `homeEntry` already at hand.
+    @inline(__always)
+    func id(
+        of bytes: Span<UInt8>, _ range: Range<Int>, hash: UInt64, entry home: UInt32
+    ) -> UInt32? {
         var slot = Int(truncatingIfNeeded: hash) & mask
-        while slots[slot] != .max {
-            if slots[slot] >> 32 == hash >> 32 {
-                let id = UInt32(truncatingIfNeeded: slots[slot])
-                if equal(bytes, range, arena.span, self.range(of: Int(id))) { return id }
+        var entry = home
+        while entry != .max {
+            if Self.matches(entry, hash) {
+                let id = Self.id(in: entry)
+                if equal(bytes, range, arena.span, self.range(of: id)) {
+                    return UInt32(truncatingIfNeeded: id)
+                }
             }
             slot = (slot &+ 1) & mask
+            entry = slots[slot]
         }
         return nil
     }
-}
-
-/// Mixes bytes, eight at a time, into 64 bits.
-@inline(__always)
-func hashBytes(_ bytes: Span<UInt8>, _ range: Range<Int>) -> UInt64 {
-    let raw = bytes.bytes
-    var hash = UInt64(truncatingIfNeeded: range.count) &* 0x9E37_79B9_7F4A_7C15
-    var index = range.lowerBound
-    while index &+ 8 <= range.upperBound {
-        hash = mix(hash ^ raw.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
-        index &+= 8
-    }
-    var rest: UInt64 = 0
-    while index < range.upperBound {
-        rest = rest << 8 | UInt64(bytes[index])
-        index &+= 1
-    }
-    return mix(hash ^ rest)
-}
-
-/// Multiplies to 128 bits and folds the halves.
-@inline(__always)
-func mix(_ value: UInt64) -> UInt64 {
-    let (high, low) = (value ^ 0xA076_1D64_78BD_642F).multipliedFullWidth(by: 0xE703_7ED1_A0B4_28DB)
-    return high ^ low
-}
-
-/// Whether two slices hold the same bytes.
-@inline(__always)
-func equal(_ a: Span<UInt8>, _ ra: Range<Int>, _ b: Span<UInt8>, _ rb: Range<Int>) -> Bool {
-    guard ra.count == rb.count else { return false }
-    for offset in 0..<ra.count
-    where a[ra.lowerBound &+ offset] != b[rb.lowerBound &+ offset] {
-        return false
-    }
-    return true
 }
