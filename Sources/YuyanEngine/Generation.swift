@@ -43,6 +43,7 @@ extension Session {
         prompt: [Int32], parameters: SamplingParameters, endOfSequence: [Int32],
         promptLogProbabilities: Bool = false, onToken: (Int32) -> Finish? = { _ in nil }
     ) throws -> Generation {
+        try check(prompt)
         var result = Generation(promptTokens: prompt)
         var sampler = try Sampler(
             parameters: parameters, vocabularySize: vocabularySize, endOfSequence: endOfSequence)

@@ -14,7 +14,7 @@ public enum GenerationError: Error, Hashable, Sendable, CustomStringConvertible 
             "the prompt has no tokens; give at least one (is --raw meant?)"
         case .contextExceeded(let promptTokens, let limit):
             "the prompt has \(promptTokens) tokens, the context holds \(limit); "
-                + "shorten the prompt or raise --context"
+                + "shorten the prompt, or raise the limit if the model allows more (--context)"
         case .unknownToken(let token, let vocabularySize):
             "token \(token) is not in the vocabulary of \(vocabularySize)"
         }

@@ -52,7 +52,7 @@ public final class Session {
         var logits: Tensor?
         while cachedTokens.count < prompt.count {
             let start = cachedTokens.count
-            let end = min(start + chunkSize, prompt.count)
+            let end = start + min(chunkSize, prompt.count - start)
             let hidden = try forward(Array(prompt[start..<end]), contextLength: prompt.count)
             if let onRow {
                 try visit(hidden, firstPosition: start, onRow)
@@ -139,7 +139,7 @@ public final class Session {
         }
     }
 
-    private func check(_ prompt: [Int32]) throws(GenerationError) {
+    func check(_ prompt: [Int32]) throws(GenerationError) {
         guard !prompt.isEmpty else { throw .emptyPrompt }
         guard prompt.count <= contextLimit else {
             throw .contextExceeded(promptTokens: prompt.count, limit: contextLimit)

@@ -15,7 +15,7 @@ import Synchronization
 /// before it parks, and the caller works too. Which worker takes which index is not fixed; results
 /// do not depend on it, because every output element is computed whole by one worker.
 public final class ThreadPool: Sendable {
-    /// Workers, the calling thread included.
+    /// Workers, the calling thread included; fewer than asked for if the system refused some.
     public let threadCount: Int
     private let state: PoolState
 
@@ -24,9 +24,12 @@ public final class ThreadPool: Sendable {
     /// - Parameter threadCount: At least 1; 1 runs everything on the caller.
     public init(threadCount: Int) {
         precondition(threadCount >= 1, "a pool needs at least 1 thread, not \(threadCount)")
-        self.threadCount = threadCount
-        state = PoolState()
-        for worker in 1..<max(threadCount, 1) { state.start(worker: worker) }
+        let state = PoolState()
+        // A system that refuses a thread (a limit on processes or memory) leaves a smaller pool.
+        var started = 1
+        while started < threadCount, state.start(worker: started) { started += 1 }
+        self.threadCount = started
+        self.state = state
     }
 
     deinit { state.stop() }
@@ -76,7 +79,8 @@ private final class PoolState: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    func start(worker: Int) {
+    /// Whether the system gave the thread.
+    func start(worker: Int) -> Bool {
         let argument = Unmanaged.passRetained(WorkerStart(state: self, worker: worker))
         #if canImport(Darwin)
             var thread: pthread_t?
@@ -84,12 +88,16 @@ private final class PoolState: @unchecked Sendable {
             var thread = pthread_t()
         #endif
         let status = pthread_create(&thread, nil, workerEntry, argument.toOpaque())
-        precondition(status == 0, "the system refused thread \(worker) (error \(status))")
+        guard status == 0 else {
+            argument.release()
+            return false
+        }
         #if canImport(Darwin)
             if let thread { pthread_detach(thread) }
         #else
             pthread_detach(thread)
         #endif
+        return true
     }
 
     func stop() {

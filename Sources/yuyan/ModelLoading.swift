@@ -23,7 +23,7 @@ enum CachedModels {
 
     /// `$YUYAN_HOME`, or `~/.cache/yuyan`.
     static var folder: String {
-        if let home = getenv("YUYAN_HOME") { return String(cString: home) }
+        if let home = getenv("YUYAN_HOME"), home.pointee != 0 { return String(cString: home) }
         let home = getenv("HOME").map { String(cString: $0) } ?? "."
         return home + "/.cache/yuyan"
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import YuyanEngine
 import YuyanTensor
+import YuyanText
 
 extension Precision: ExpressibleByArgument {}
 extension KeyValueType: ExpressibleByArgument {}
@@ -43,7 +44,9 @@ struct CacheOptions: ParsableArguments {
     var context: Int?
 
     func validate() throws {
-        guard chunk > 0 else { throw ValidationError("--chunk is \(chunk); use at least 1.") }
+        guard (1...1 << 16).contains(chunk) else {
+            throw ValidationError("--chunk is \(chunk); use 1 to \(1 << 16).")
+        }
         if let context, context < 1 {
             throw ValidationError("--context is \(context); use at least 1.")
         }
@@ -81,6 +84,8 @@ struct SamplingOptions: ParsableArguments {
     var dryBase: Float = 1.75
     @Option(help: "Repeats up to this length go unpunished by DRY.")
     var dryAllowedLength = 2
+    @Option(help: "Text that DRY does not match across; may be repeated.")
+    var dryBreaker = ["\n", ":", "\"", "*"]
     @Option(help: "ID=BIAS added to a token's logit; may be repeated.")
     var logitBias: [String] = []
     @Option(help: "Same seed, same tokens, whatever the threads or chunks.")
@@ -93,6 +98,20 @@ struct SamplingOptions: ParsableArguments {
     var ignoreEos = false
 
     /// - Parameter defaults: What the options that were not given mean to this command.
+    /// Refuses values out of range as usage errors, before a model is loaded.
+    func check(maxTokens: Int, logprobs: Int? = nil) throws {
+        let parameters = try parameters(maxTokens: maxTokens, logprobs: logprobs)
+        do { try parameters.validate() } catch { throw ValidationError("\(error)") }
+    }
+
+    /// The same parameters with DRY's breakers as the model's tokens.
+    func breaking(_ parameters: SamplingParameters, tokenizer: Tokenizer) -> SamplingParameters {
+        var result = parameters
+        result.dry.sequenceBreakers = dryBreaker.map { tokenizer.encode($0, addSpecial: false) }
+            .filter { !$0.isEmpty }
+        return result
+    }
+
     func parameters(
         maxTokens: Int, logprobs: Int? = nil,
         defaults: (temperature: Float, topP: Float) = (0, 1)

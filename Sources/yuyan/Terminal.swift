@@ -39,7 +39,14 @@ enum Terminal {
             #endif
             // Ctrl-C in chat interrupts a write without ending it.
             if written < 0, errno == EINTR { continue }
-            guard written > 0 else { return }
+            guard written > 0 else {
+                // A script must not take a truncated answer for a whole one.
+                if descriptor == 1 {
+                    report("error: standard output: \(String(cString: strerror(errno)))")
+                    exit(1)
+                }
+                return
+            }
             bytes = bytes.dropFirst(written)
         }
     }

@@ -12,7 +12,9 @@ package enum Models {
     package static var smolLM2: String? { path("SmolLM2-135M-Instruct.Q4_1.gguf") }
 
     private static func path(_ name: String) -> String? {
-        func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+        func variable(_ name: String) -> String? {
+            getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+        }
         guard let home = variable("YUYAN_HOME") ?? variable("HOME").map({ $0 + "/.cache/yuyan" })
         else { return nil }
         let path = home + "/" + name

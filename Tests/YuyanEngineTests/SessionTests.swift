@@ -170,6 +170,11 @@ struct SessionTests {
             let expected = GenerationError.unknownToken(token, vocabularySize: 96)
             #expect(throws: expected) { try used.prefill([5, token]) }
             #expect(throws: expected) { try used.decode(token) }
+            // A tokenizer of another model must not crash the sampler.
+            #expect(throws: expected) {
+                try used.generate(
+                    prompt: [5, token], parameters: SamplingParameters(), endOfSequence: [])
+            }
         }
         #expect(used.cachedTokens == prompt)
         _ = try used.decode(5)

@@ -20,7 +20,7 @@ private enum Cache {
         && access(home + "/tokenizers/texts.json", F_OK) == 0
 
     private static func variable(_ name: String) -> String? {
-        getenv(name).map { String(cString: $0) }
+        getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
     }
 }
 

@@ -82,7 +82,7 @@ public struct SamplingParameters: Codable, Hashable, Sendable {
         }
         try check("minTokens", minTokens, atLeast: 0)
         if let maxTokens {
-            try check("maxTokens", maxTokens, atLeast: 1)
+            try check("maxTokens", maxTokens, atLeast: 0)
             guard minTokens <= maxTokens else {
                 throw .parameter(
                     name: "minTokens", value: "\(minTokens)",

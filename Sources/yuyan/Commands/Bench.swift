@@ -48,6 +48,12 @@ struct Bench: ParsableCommand {
         ] where value < 1 {
             throw ValidationError("\(name) is \(value); use at least 1.")
         }
+        for (name, value) in [
+            ("--prompt-tokens", promptTokens), ("--generate-tokens", generateTokens),
+            ("--chunk", chunk),
+        ] where value > 1 << 20 {
+            throw ValidationError("\(name) is \(value); use at most \(1 << 20).")
+        }
     }
 
     func run() throws {
@@ -80,7 +86,7 @@ struct Bench: ParsableCommand {
                 "load_s": .double(loadTime / .seconds(1)),
                 "weight_bytes": .integer(loaded.decoder.weightBytes),
             ])
-        print(json ? report.json.description : report.text)
+        Terminal.write((json ? report.json.description : report.text) + "\n")
     }
 
     /// Bytes of text per second, encoding the whole file each time; the first time is not counted.

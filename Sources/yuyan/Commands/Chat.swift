@@ -41,13 +41,15 @@ struct Chat: ParsableCommand {
         guard maxTokens >= 1 else {
             throw ValidationError("--max-tokens is \(maxTokens); use at least 1.")
         }
+        try sampling.check(maxTokens: maxTokens)
     }
 
     func run() throws {
-        let parameters = try sampling.parameters(maxTokens: maxTokens, defaults: (0.6, 0.9))
+        let chosen = try sampling.parameters(maxTokens: maxTokens, defaults: (0.6, 0.9))
         let loaded = try LoadedModel(model, device: compute.device())
         let conversation = Conversation(
-            model: loaded, session: loaded.session(cache), system: system, parameters: parameters)
+            model: loaded, session: loaded.session(cache), system: system,
+            parameters: sampling.breaking(chosen, tokenizer: loaded.tokenizer))
         if json {
             try answerRequests(conversation)
         } else {

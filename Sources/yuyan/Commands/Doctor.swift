@@ -30,6 +30,6 @@ struct Doctor: ParsableCommand {
             one: try DoctorReport.Rates(single),
             all: rounding.pool.threadCount > 1 ? try DoctorReport.Rates(rounding) : nil,
             dispatch: rounding.measuredDispatch())
-        print(json ? report.json.description : report.text)
+        Terminal.write((json ? report.json.description : report.text) + "\n")
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import YuyanEngine
+import YuyanFormats
 import YuyanText
 
 struct Generate: ParsableCommand {
@@ -37,6 +38,7 @@ struct Generate: ParsableCommand {
         guard maxTokens >= 0 else {
             throw ValidationError("--max-tokens is \(maxTokens); use at least 0.")
         }
+        try sampling.check(maxTokens: maxTokens, logprobs: logprobs)
     }
 
     func run() throws {
@@ -44,7 +46,9 @@ struct Generate: ParsableCommand {
         let start = clock.now
         let loaded = try LoadedModel(model, device: compute.device())
         let loadTime = clock.now - start
-        let parameters = try sampling.parameters(maxTokens: maxTokens, logprobs: logprobs)
+        let parameters = sampling.breaking(
+            try sampling.parameters(maxTokens: maxTokens, logprobs: logprobs),
+            tokenizer: loaded.tokenizer)
         let ids = try promptTokens(loaded)
         let session = loaded.session(cache)
         var text = AnswerText(tokenizer: loaded.tokenizer, stops: parameters.stop)
@@ -60,10 +64,9 @@ struct Generate: ParsableCommand {
         }
         let rest = text.finish()
         if json {
-            print(
-                GenerateReport(
-                    result, text: text.text, loadTime: loadTime, firstToken: firstToken
-                ).json)
+            let report = GenerateReport(
+                result, text: text.text, loadTime: loadTime, firstToken: firstToken)
+            Terminal.write(report.json.description + "\n")
         } else {
             Terminal.write(rest + "\n")
             Terminal.report(result.summary(loadTime: loadTime))

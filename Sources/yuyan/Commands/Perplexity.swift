@@ -1,5 +1,4 @@
 import ArgumentParser
-import YuyanFormats
 import YuyanEngine
 import YuyanFormats
 import YuyanTensor
@@ -86,7 +85,7 @@ struct PerplexityCommand: ParsableCommand {
             }
         }
         report.time = clock.now - start
-        print(json ? report.json.description : report.text)
+        Terminal.write((json ? report.json.description : report.text) + "\n")
     }
 
     /// The base: the same weights on a device of another precision, or another checkpoint.

@@ -43,7 +43,7 @@ struct SamplingParametersTests {
             ("stop[1]", "\"\"", "a text to stop at", { $0.stop = ["a", ""] }),
             ("stopTokens", "-1", "a token id from 0 to 49", { $0.stopTokens = [-1] }),
             ("minTokens", "-1", "0 or more", { $0.minTokens = -1 }),
-            ("maxTokens", "0", "1 or more", { $0.maxTokens = 0 }),
+            ("maxTokens", "-1", "0 or more", { $0.maxTokens = -1 }),
             ("logprobs", "1001", "0 to 1000", { $0.logprobs = 1001 }),
         ]
         for (name, value, expected, change) in wrong {

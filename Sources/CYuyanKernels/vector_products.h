@@ -1,0 +1,380 @@
+// Products of vector_kernels.h, which includes this: widening, matrix by tile, matrix by vector.
+
+// The 16 steps of one block's codes as int16 pairs; offsets not subtracted.
+#define FOR_STEPS(format, panel, layout, b, STEP)                                                 \
+  if (yk_has_nibbles(format)) {                                                                   \
+    const uint8_t *codes_ = (panel) + (b) * 256;                                                  \
+    vu high_ = (vu)(0);                                                                           \
+    if (yk_has_fifth_bit(format)) high_ = loadu((panel) + (layout).high + (b) * 64);              \
+    UNROLL for (int j_ = 0; j_ < 4; j_++) {                           \
+      vu v_ = loadu(codes_ + 64 * j_);                                                            \
+      UNROLL for (int i_ = 0; i_ < 4; i_++) {                         \
+        int s_ = 4 * j_ + i_;                                                                     \
+        vu w_ = v_ >> (uint32_t)(4 * i_) & 0x000F000Fu;                                           \
+        if (yk_has_fifth_bit(format))                                                             \
+          w_ |= (s_ <= 4 ? high_ << (uint32_t)(s_ <= 4 ? 4 - s_ : 0)                              \
+                         : high_ >> (uint32_t)(s_ > 4 ? s_ - 4 : 0)) & 0x00100010u;               \
+        STEP(s_, as_vs(w_))                                                         \
+      }                                                                                           \
+    }                                                                                             \
+  } else {                                                                                        \
+    const uint8_t *codes_ = (panel) + (b) * 512;                                                  \
+    UNROLL for (int u_ = 0; u_ < 8; u_++) {                           \
+      vs v_ = as_vs(loadu(codes_ + 64 * u_));                                       \
+      int s_ = 4 * (u_ & 3) + (u_ >> 2);                                                          \
+      STEP(s_, (v_ << 8) >> 8)                                                                    \
+      STEP(s_ + 2, v_ >> 8)                                                                       \
+    }                                                                                             \
+  }
+
+INLINE vf block_scale(yk_format format, const uint8_t *panel, const yk_panel_layout *l, size_t b,
+                      size_t half) {
+  if (!yk_is_k(format)) return load_half(panel + l->scale + 32 * b);
+  vf scale = load_half(panel + l->scale + 32 * (b / 8));
+  if (format == YK_Q6_K)
+    return scale * load_signed_bytes(panel + l->sub_scale + (2 * b + half) * 16);
+  return scale * load_unsigned_bytes(panel + l->sub_scale + b * 16);
+}
+INLINE vf block_minimum(yk_format format, const uint8_t *panel, const yk_panel_layout *l,
+                        size_t b) {
+  if (!yk_is_k(format)) return load_half(panel + l->minimum + 32 * b);
+  return -(load_half(panel + l->minimum + 32 * (b / 8)) *
+           load_unsigned_bytes(panel + l->sub_minimum + b * 16));
+}
+
+INLINE void expand_float_as(yk_format format, const uint8_t *panel, size_t columns, float *out) {
+  if (yk_is_float(format)) {
+    for (size_t k = 0; k < columns; k++) storef(out + 16 * k, load_element(format, panel, k));
+    return;
+  }
+  yk_panel_layout l = yk_panel_layout_of(format, columns);
+  vf offset = splat((float)yk_code_offset(format));
+  for (size_t b = 0; b < columns / YK_BLOCK; b++) {
+    vf scale[2], minimum = splat(0);
+    scale[0] = scale[1] = block_scale(format, panel, &l, b, 0);
+    if (format == YK_Q6_K) scale[1] = block_scale(format, panel, &l, b, 1);
+    if (yk_has_minimum(format)) minimum = block_minimum(format, panel, &l, b);
+    float *o = out + b * YK_BLOCK * YK_PANEL;
+#define WIDEN(k, integers)                                                                        \
+  {                                                                                               \
+    vf f_ = (__builtin_convertvector(integers, vf) - offset) * scale[(k) >= 16];                  \
+    if (yk_has_minimum(format)) f_ = f_ + minimum;                                                \
+    storef(o + 16 * (k), f_);                                                                     \
+  }
+#define STEP(s, w)                                                                                \
+  {                                                                                               \
+    vi pair_ = as_vi(w);                                                            \
+    size_t k_ = yk_step_column((size_t)(s));                                                      \
+    WIDEN(k_, pair_ << 16 >> 16)                                                                  \
+    WIDEN(k_ + 2, pair_ >> 16)                                                                    \
+  }
+    FOR_STEPS(format, panel, l, b, STEP)
+#undef STEP
+#undef WIDEN
+  }
+}
+
+INLINE void expand_int16_as(yk_format format, const uint8_t *panel, size_t columns,
+                            yk_expanded16 out) {
+  yk_panel_layout l = yk_panel_layout_of(format, columns);
+  vs offset = (vs)((int16_t)yk_code_offset(format));
+  for (size_t b = 0; b < columns / YK_BLOCK; b++) {
+    int16_t *o = out.codes + b * YK_STEPS * 32;
+#define STEP(s, w)                                                                                \
+  {                                                                                               \
+    vs w2_ = (w) - offset;                                                                        \
+    memcpy(o + 32 * (s), &w2_, sizeof w2_);                                                       \
+  }
+    FOR_STEPS(format, panel, l, b, STEP)
+#undef STEP
+    if (format == YK_Q6_K) {
+      storef(out.scale + 32 * b, block_scale(format, panel, &l, b, 0));
+      storef(out.scale + 32 * b + 16, block_scale(format, panel, &l, b, 1));
+    } else {
+      storef(out.scale + 16 * b, block_scale(format, panel, &l, b, 0));
+    }
+    if (yk_has_minimum(format)) storef(out.minimum + 16 * b, block_minimum(format, panel, &l, b));
+  }
+}
+
+// Compiles `body` once for each format, so that the format's branches vanish from its loops.
+#define FOR_BLOCK_FORMATS(format, body)                                                           \
+  case YK_Q4_0: body(YK_Q4_0); break;                                                             \
+  case YK_Q4_1: body(YK_Q4_1); break;                                                             \
+  case YK_Q5_0: body(YK_Q5_0); break;                                                             \
+  case YK_Q5_1: body(YK_Q5_1); break;                                                             \
+  case YK_Q8_0: body(YK_Q8_0); break;                                                             \
+  case YK_Q4_K: body(YK_Q4_K); break;                                                             \
+  case YK_Q5_K: body(YK_Q5_K); break;                                                             \
+  case YK_Q6_K: body(YK_Q6_K); break;
+#define FOR_FLOAT_FORMATS(format, body)                                                           \
+  case YK_F32: body(YK_F32); break;                                                               \
+  case YK_F16: body(YK_F16); break;                                                               \
+  case YK_BF16: body(YK_BF16); break;
+
+static void expand_float(yk_format format, const uint8_t *panel, size_t columns, float *out) {
+#define BODY(f) expand_float_as(f, panel, columns, out)
+  switch (format) { FOR_FLOAT_FORMATS(format, BODY) FOR_BLOCK_FORMATS(format, BODY) }
+#undef BODY
+}
+static void expand_int16(yk_format format, const uint8_t *panel, size_t columns,
+                         yk_expanded16 out) {
+#define BODY(f) expand_int16_as(f, panel, columns, out)
+  switch (format) { FOR_BLOCK_FORMATS(format, BODY) default: break; }
+#undef BODY
+}
+
+INLINE void tile_matmul_float(const float *w, size_t panel_stride, size_t panels, size_t columns,
+                              const float *tile, size_t stride, size_t count, int resume, float *y,
+                              size_t y_stride) {
+  vf sum[YK_FLOAT_PANELS][YK_TILE_FLOAT];
+  UNROLL for (size_t p = 0; p < panels; p++)
+    UNROLL for (size_t i = 0; i < count; i++) 
+      sum[p][i] = resume ? loadf(y + i * y_stride + 16 * p) : splat(0);
+  for (size_t k = 0; k < columns; k++) {
+    vf row[YK_FLOAT_PANELS];
+    UNROLL for (size_t p = 0; p < panels; p++) row[p] = loadf(w + p * panel_stride + k * 16);
+    UNROLL for (size_t i = 0; i < count; i++) {
+      vf x = splat(tile[k * stride + i]);
+      UNROLL for (size_t p = 0; p < panels; p++) sum[p][i] = fma16(row[p], x, sum[p][i]);
+    }
+  }
+  UNROLL for (size_t i = 0; i < count; i++)
+    UNROLL for (size_t p = 0; p < panels; p++) storef(y + i * y_stride + 16 * p, sum[p][i]);
+}
+
+#define COUNT_CASES(body)                                                                         \
+  case 1: body(1); break;                                                                         \
+  case 2: body(2); break;                                                                         \
+  case 3: body(3); break;                                                                         \
+  case 4: body(4); break;                                                                         \
+  case 5: body(5); break;                                                                         \
+  case 6: body(6); break;                                                                         \
+  case 7: body(7); break;                                                                         \
+  case 8: body(8); break;                                                                         \
+  case 9: body(9); break;                                                                         \
+  case 10: body(10); break;                                                                       \
+  case 11: body(11); break;                                                                       \
+  case 12: body(12); break;
+
+static void matmul_float(const float *weights, size_t panel_stride, size_t panels, size_t columns,
+                         const float *tile, size_t stride, size_t count, int resume, float *y,
+                         size_t y_stride) {
+#define CALL(together, n)                                                                         \
+  if (n <= YK_TILE_FLOAT)                                                                         \
+  tile_matmul_float(weights + p * panel_stride, panel_stride, together, columns, tile, stride,    \
+                    n <= YK_TILE_FLOAT ? n : 1, resume, y + 16 * p, y_stride)
+  size_t p = 0;
+#if YK_FLOAT_PANELS == 2
+  for (; p + 2 <= panels; p += 2) {
+#define BODY(n) CALL(2, n)
+    switch (count) { COUNT_CASES(BODY) default: break; }
+#undef BODY
+  }
+#endif
+  for (; p < panels; p++) {
+#define BODY(n) CALL(1, n)
+    switch (count) { COUNT_CASES(BODY) default: break; }
+#undef BODY
+  }
+#undef CALL
+}
+
+INLINE void tile_matmul_int16(int has_minimum, int parts, yk_expanded16 weights, size_t panels,
+                              size_t columns, yk_tile16 tile, size_t stride, size_t count,
+                              int resume, float *y, size_t y_stride) {
+  yk_expanded16 panel[YK_INT16_PANELS];
+  vf sum[YK_INT16_PANELS][YK_TILE_INT16];
+  UNROLL for (size_t p = 0; p < panels; p++) {
+    panel[p] = yk_panel_of(weights, p);
+    UNROLL for (size_t i = 0; i < count; i++)
+      sum[p][i] = resume ? loadf(y + i * y_stride + 16 * p) : splat(0);
+  }
+  for (size_t b = 0; b < columns / YK_BLOCK; b++) {
+    const int32_t *x = tile.codes + b * YK_STEPS * stride;
+    UNROLL for (int part = 0; part < parts; part++) {
+      vi dot[YK_INT16_PANELS][YK_TILE_INT16];
+      UNROLL for (size_t p = 0; p < panels; p++)
+        UNROLL for (size_t i = 0; i < count; i++) dot[p][i] = (vi)(0);
+      UNROLL for (int s = part; s < YK_STEPS; s += parts) {
+        vs row[YK_INT16_PANELS];
+        UNROLL for (size_t p = 0; p < panels; p++)
+          memcpy(&row[p], panel[p].codes + (b * YK_STEPS + (size_t)s) * 32, sizeof row[p]);
+        UNROLL for (size_t i = 0; i < count; i++) {
+          vi pair = (vi)(x[(size_t)s * stride + i]);
+          UNROLL for (size_t p = 0; p < panels; p++)
+            dot[p][i] = dot_pairs(dot[p][i], row[p], pair);
+        }
+      }
+      UNROLL for (size_t p = 0; p < panels; p++) {
+        vf scale = loadf(panel[p].scale + (b * (size_t)parts + (size_t)part) * 16);
+        UNROLL for (size_t i = 0; i < count; i++)
+          sum[p][i] = fma16(scale * splat(tile.scale[b * stride + i]),
+                            __builtin_convertvector(dot[p][i], vf), sum[p][i]);
+      }
+    }
+    if (has_minimum) {
+      UNROLL for (size_t p = 0; p < panels; p++) {
+        vf minimum = loadf(panel[p].minimum + b * 16);
+        UNROLL for (size_t i = 0; i < count; i++)
+          sum[p][i] = fma16(minimum, splat(tile.sum[b * stride + i]), sum[p][i]);
+      }
+    }
+  }
+  UNROLL for (size_t p = 0; p < panels; p++)
+    UNROLL for (size_t i = 0; i < count; i++) storef(y + i * y_stride + 16 * p, sum[p][i]);
+}
+
+INLINE void panels_matmul_int16(int has_minimum, int parts, yk_expanded16 weights, size_t panels,
+                                size_t columns, yk_tile16 tile, size_t stride, size_t count,
+                                int resume, float *y, size_t y_stride) {
+#define CALL(together, n)                                                                         \
+  if (n <= YK_TILE_INT16)                                                                         \
+  tile_matmul_int16(has_minimum, parts, yk_panel_of(weights, p), together, columns, tile, stride, \
+                    n <= YK_TILE_INT16 ? n : 1, resume, y + 16 * p, y_stride)
+  size_t p = 0;
+#if YK_INT16_PANELS == 2
+  for (; p + 2 <= panels; p += 2) {
+#define BODY(n) CALL(2, n)
+    switch (count) { COUNT_CASES(BODY) default: break; }
+#undef BODY
+  }
+#endif
+  for (; p < panels; p++) {
+#define BODY(n) CALL(1, n)
+    switch (count) { COUNT_CASES(BODY) default: break; }
+#undef BODY
+  }
+#undef CALL
+}
+
+static void matmul_int16(yk_format format, yk_expanded16 weights, size_t panels, size_t columns,
+                         yk_tile16 tile, size_t stride, size_t count, int resume, float *y,
+                         size_t y_stride) {
+#define CALL(minimum, parts)                                                                      \
+  panels_matmul_int16(minimum, parts, weights, panels, columns, tile, stride, count, resume, y,   \
+                      y_stride)
+  if (format == YK_Q6_K) CALL(0, 2);
+  else if (yk_has_minimum(format)) CALL(1, 1);
+  else CALL(0, 1);
+#undef CALL
+}
+
+INLINE void matvec_float_as(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                            const float *x, float *y) {
+  yk_panel_layout l = yk_panel_layout_of(format, columns);
+  size_t p = 0;
+  // One chain per row is the definition; a second panel hides the latency of the first.
+  size_t element = format == YK_F32 ? 64 : 32;
+  for (; p + 2 <= count; p += 2) {
+    const uint8_t *base = panels + p * l.bytes;
+    vf sum[2];
+    UNROLL for (int i = 0; i < 2; i++) sum[i] = splat(0);
+    for (size_t k = 0; k < columns; k += 2) {
+      UNROLL for (size_t z = 0; z < 4 * element; z += 64)
+        __builtin_prefetch(base + 4 * l.bytes + 2 * element * k + z, 0, 3);
+      UNROLL for (size_t j = 0; j < 2; j++) {
+        if (k + j == columns) break;
+        vf xk = splat(x[k + j]);
+        UNROLL for (size_t i = 0; i < 2; i++)
+          sum[i] = fma16(load_element(format, base + i * l.bytes, k + j), xk, sum[i]);
+      }
+    }
+    UNROLL for (size_t i = 0; i < 2; i++) storef(y + (p + i) * 16, sum[i]);
+  }
+  for (; p < count; p++) {
+    vf sum = splat(0);
+    for (size_t k = 0; k < columns; k++)
+      sum = fma16(load_element(format, panels + p * l.bytes, k), splat(x[k]), sum);
+    storef(y + p * 16, sum);
+  }
+}
+
+INLINE void matvec_widened_as(yk_format format, const uint8_t *panels, size_t count,
+                              size_t columns, const float *x, float *y) {
+  yk_panel_layout l = yk_panel_layout_of(format, columns);
+  vf offset = splat((float)yk_code_offset(format));
+  for (size_t p = 0; p < count; p++) {
+    const uint8_t *panel = panels + p * l.bytes;
+    vf sum = splat(0);
+    for (size_t b = 0; b < columns / YK_BLOCK; b++) {
+      vf scale[2], minimum = splat(0), w[YK_BLOCK];
+      scale[0] = scale[1] = block_scale(format, panel, &l, b, 0);
+      if (format == YK_Q6_K) scale[1] = block_scale(format, panel, &l, b, 1);
+      if (yk_has_minimum(format)) minimum = block_minimum(format, panel, &l, b);
+#define WIDEN(k, integers)                                                                        \
+  {                                                                                               \
+    vf f_ = (__builtin_convertvector(integers, vf) - offset) * scale[(k) >= 16];                  \
+    w[k] = yk_has_minimum(format) ? f_ + minimum : f_;                                            \
+  }
+#define STEP(s, pairs)                                                                            \
+  {                                                                                               \
+    vi pair_ = as_vi(pairs);                                                        \
+    size_t k_ = yk_step_column((size_t)(s));                                                      \
+    WIDEN(k_, pair_ << 16 >> 16)                                                                  \
+    WIDEN(k_ + 2, pair_ >> 16)                                                                    \
+  }
+      FOR_STEPS(format, panel, l, b, STEP)
+#undef STEP
+#undef WIDEN
+      UNROLL for (size_t k = 0; k < YK_BLOCK; k++) sum = fma16(w[k], splat(x[b * YK_BLOCK + k]), sum);
+    }
+    storef(y + p * 16, sum);
+  }
+}
+
+static void matvec_float(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                         const float *x, float *y) {
+  switch (format) {
+#define BODY(f) matvec_float_as(f, panels, count, columns, x, y)
+    FOR_FLOAT_FORMATS(format, BODY)
+#undef BODY
+#define BODY(f) matvec_widened_as(f, panels, count, columns, x, y)
+    FOR_BLOCK_FORMATS(format, BODY)
+#undef BODY
+  }
+}
+
+INLINE void matvec_int16_as(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                            yk_tile16 x, float *y) {
+  yk_panel_layout l = yk_panel_layout_of(format, columns);
+  for (size_t p = 0; p < count; p++) {
+    const uint8_t *panel = panels + p * l.bytes;
+    vf sum = splat(0);
+    // Each block fetches its share of what lies ahead: the end of this panel, then the next ones.
+    size_t share = l.bytes / (columns / YK_BLOCK);
+    for (size_t b = 0; b < columns / YK_BLOCK; b++) {
+      const int32_t *xb = x.codes + b * YK_STEPS;
+      // Integer sums are exact, so four accumulators may share a block in any order.
+      vi dot[4];
+      for (int i = 0; i < 4; i++) dot[i] = (vi)(0);
+      dot[0] = (vi)(-yk_code_offset(format) * x.code_sum[b]);
+      for (size_t z = 0; z < share; z += 64)
+        __builtin_prefetch(panel + b * share + z + YK_PREFETCH, 0, 3);
+#define STEP(s, w) dot[(s) & 3] = dot_pairs(dot[(s) & 3], w, (vi)(xb[s]));
+      FOR_STEPS(format, panel, l, b, STEP)
+#undef STEP
+      vf xs = splat(x.scale[b]);
+      if (format == YK_Q6_K) {
+        // Odd steps hold columns 16...31.
+        sum = fma16(block_scale(format, panel, &l, b, 0) * xs,
+                    __builtin_convertvector(dot[0] + dot[2], vf), sum);
+        sum = fma16(block_scale(format, panel, &l, b, 1) * xs,
+                    __builtin_convertvector(dot[1] + dot[3], vf), sum);
+      } else {
+        sum = fma16(block_scale(format, panel, &l, b, 0) * xs,
+                    __builtin_convertvector((dot[0] + dot[1]) + (dot[2] + dot[3]), vf), sum);
+        if (yk_has_minimum(format))
+          sum = fma16(block_minimum(format, panel, &l, b), splat(x.sum[b]), sum);
+      }
+    }
+    storef(y + p * 16, sum);
+  }
+}
+
+static void matvec_int16(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                         yk_tile16 x, float *y) {
+#define BODY(f) matvec_int16_as(f, panels, count, columns, x, y)
+  switch (format) { FOR_BLOCK_FORMATS(format, BODY) default: break; }
+#undef BODY
+}
