@@ -11,6 +11,14 @@ package enum Models {
     /// SmolLM2-135M-Instruct, Q4_1, in `${YUYAN_HOME:-~/.cache/yuyan}`, or `nil` if absent.
     package static var smolLM2: String? { path("SmolLM2-135M-Instruct.Q4_1.gguf") }
 
+    /// Qwen2.5-Coder-Instruct, Q4_K_M, of this size (`0.5b`, `1.5b`), or `nil` if absent.
+    package static func qwenCoder(_ size: String) -> String? {
+        path("qwen2.5-coder-\(size)-instruct-q4_k_m.gguf")
+    }
+
+    /// Whether the tests of large models are asked for; then a missing model is a failure.
+    package static var testsLargeModels: Bool { getenv("YUYAN_MODEL_TESTS") != nil }
+
     private static func path(_ name: String) -> String? {
         func variable(_ name: String) -> String? {
             getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
