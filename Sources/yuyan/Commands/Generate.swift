@@ -38,6 +38,9 @@ struct Generate: ParsableCommand {
         guard maxTokens >= 0 else {
             throw ValidationError("--max-tokens is \(maxTokens); use at least 0.")
         }
+        if raw, system != nil {
+            throw ValidationError("--system is for the chat template; with --raw there is none.")
+        }
         try sampling.check(maxTokens: maxTokens, logprobs: logprobs)
     }
 
