@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import YuyanFormats
 import YuyanText
@@ -28,18 +29,10 @@ struct TokenizerRefusalTests {
     }
 
     static func load(_ text: String) throws -> Tokenizer {
-        var template = Array((P_tmpdir + "/yuyan-tokenizer-XXXXXX").utf8CString)
-        let folder = try #require(mkdtemp(&template).map { String(cString: $0) })
-        let path = folder + "/tokenizer.json"
-        defer {
-            unlink(path)
-            rmdir(folder)
-        }
-        let file = try #require(fopen(path, "w"))
-        let bytes = Array(text.utf8)
-        #expect(fwrite(bytes, 1, bytes.count, file) == bytes.count)
-        fclose(file)
-        return try Tokenizer(directory: folder)
+        let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        _ = folder.file("tokenizer.json", Array(text.utf8))
+        return try Tokenizer(directory: folder.path)
     }
 
     static func refusal(_ text: String) -> String {
