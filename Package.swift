@@ -9,7 +9,15 @@ let layers: [(name: String, imports: [String])] = [
     ("YuyanText", ["YuyanFormats"]),
     ("YuyanNN", ["YuyanTensor", "YuyanFormats"]),
     ("YuyanModels", ["YuyanNN", "YuyanTensor", "YuyanFormats"]),
-    ("YuyanEngine", ["YuyanModels", "YuyanNN", "YuyanTensor"]),
+    ("YuyanConstraints", ["YuyanFormats"]),
+    ("YuyanEngine", ["YuyanConstraints", "YuyanModels", "YuyanNN", "YuyanTensor", "YuyanFormats"]),
+    (
+        "YuyanServe",
+        [
+            "YuyanEngine", "YuyanConstraints", "YuyanModels", "YuyanNN", "YuyanText",
+            "YuyanTensor", "YuyanFormats",
+        ]
+    ),
 ]
 
 let commandImports = layers.map(\.name)
