@@ -37,6 +37,97 @@ extension Tensor {
     }
 }
 
+/// What a low-rank update does to one row of one of several products.
+package struct RowUpdate {
+    /// Which product.
+    let target: Int
+    /// Row of the input and of the product.
+    let row: Int
+    let down: PackedMatrix
+    let up: PackedMatrix
+    let scale: Float
+    let gain: Tensor?
+
+    package init(
+        target: Int, row: Int, down: PackedMatrix, up: PackedMatrix, scale: Float, gain: Tensor?
+    ) {
+        self.target = target
+        self.row = row
+        self.down = down
+        self.up = up
+        self.scale = scale
+        self.gain = gain
+    }
+}
+
+/// Updates single rows, whatever adapters they are of, in two passes over the threads.
+///
+/// The same bits as `linear` with `down`, `scaled`, `linear` with `up` and `add`; those suit many
+/// rows of one adapter, this suits a row or two of each.
+///
+/// - Parameters:
+///   - products: `[T, out]` each.
+///   - x: The products' input, `[T, in]`.
+package func updateRows(
+    _ products: inout [Tensor], _ updates: [RowUpdate], input x: Tensor, on device: Device
+) {
+    let kernels = device.kernels.table.pointee
+    let panelRows = Int(YK_PANEL)
+    for update in updates {
+        precondition(
+            update.down.columns == x.width && update.up.columns == update.down.rows
+                && update.up.rows == products[update.target].width,
+            "[\(update.up.rows), \(update.up.columns)] [\(update.down.rows), "
+                + "\(update.down.columns)] does not update \(products[update.target].shape)")
+    }
+    for target in products.indices where updates.contains(where: { $0.target == target }) {
+        products[target].makeUnique()
+    }
+    let targets = products.map { Unchecked($0.pointer) }
+    // A place for each update's inner product, as wide as the largest and in whole panels.
+    let stride = updates.reduce(0) { max($0, $1.down.panelCount) } * panelRows
+    let inner = Tensor(uninitialized: [updates.count, stride])
+    device.pool.parallel(updates.count) { index, _ in
+        let update = updates[index]
+        let u = inner.pointer + index * stride
+        kernels.matvec_float(
+            update.down.format, update.down.panels, update.down.panelCount, update.down.columns,
+            x.pointer + update.row * x.width, u)
+        for j in 0..<update.down.rows { u[j] *= update.scale }
+    }
+    let pieces = outputPieces(updates)
+    device.pool.parallel(pieces.count) { index, _ in
+        let piece = pieces[index]
+        let update = updates[piece.update]
+        let first = piece.panels.lowerBound * panelRows
+        let count = min(piece.panels.count * panelRows, update.up.rows - first)
+        let y = targets[update.target].value + update.row * update.up.rows + first
+        withUnsafeTemporaryAllocation(
+            byteCount: piece.panels.count * panelRows * MemoryLayout<Float>.stride, alignment: 64
+        ) { bytes in
+            guard let v = bytes.baseAddress?.assumingMemoryBound(to: Float.self) else { return }
+            kernels.matvec_float(
+                update.up.format,
+                update.up.panels + piece.panels.lowerBound * update.up.panelBytes,
+                piece.panels.count, update.up.columns, inner.pointer + piece.update * stride, v)
+            kernels.add(y, v, count, y)
+            if let gain = update.gain?.pointer {
+                for column in 0..<count { y[column] *= gain[first + column] }
+            }
+        }
+    }
+}
+
+/// Panels of one update's `up`: few enough to keep their products on the stack.
+private func outputPieces(_ updates: [RowUpdate]) -> [(update: Int, panels: Range<Int>)] {
+    let panelsEach = 64
+    return updates.enumerated().flatMap { index, update in
+        stride(from: 0, to: update.up.panelCount, by: panelsEach).map { first in
+            (index, first..<min(first + panelsEach, update.up.panelCount))
+        }
+    }
+}
+
 extension PackedMatrix {
     /// Length of each row of this `[out, in]` plus `scale` times the product of two matrices.
     ///

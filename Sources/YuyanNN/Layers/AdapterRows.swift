@@ -52,6 +52,7 @@ public struct AdapterRows: Sendable {
         _ products: inout [Tensor], of projections: [any Projection], input x: Tensor,
         on device: Device
     ) {
+        var single: [RowUpdate] = []
         for group in groups {
             var targets: [(index: Int, update: LowRankAdapter.Update)] = []
             for (index, projection) in projections.enumerated() {
@@ -61,6 +62,19 @@ public struct AdapterRows: Sendable {
                 targets.append((index, update))
             }
             guard !targets.isEmpty else { continue }
+            let count = group.rows?.count ?? x.rowCount
+            if count <= Self.mostSingleRows {
+                for (index, update) in targets {
+                    for place in 0..<count {
+                        single.append(
+                            RowUpdate(
+                                target: index, row: group.rows?[place] ?? place,
+                                down: update.down, up: update.up, scale: update.scale,
+                                gain: update.gain))
+                    }
+                }
+                continue
+            }
             let input = group.rows.map { gathered(x, rows: $0) } ?? x
             let inner = linear(input, targets.map(\.update.down), on: device)
             for ((index, update), inner) in zip(targets, inner) {
@@ -69,7 +83,11 @@ public struct AdapterRows: Sendable {
                     at: group.rows, gain: update.gain, on: device)
             }
         }
+        if !single.isEmpty { updateRows(&products, single, input: x, on: device) }
     }
+
+    /// Rows of one adapter up to which each is computed by itself, beside those of other adapters.
+    private static let mostSingleRows = 2
 }
 
 extension TokenBatch {
