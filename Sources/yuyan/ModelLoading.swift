@@ -99,7 +99,7 @@ extension Tokenizer {
 
 extension LoadedModel {
     /// - Parameter adapter: A PEFT directory, or nil for the model as it is.
-    func session(_ options: CacheOptions, adapter: String?) throws -> Session {
+    func session(_ options: CacheOptions, adapter: String? = nil) throws -> Session {
         Session(
             model: decoder, device: device, keyValueType: options.kv, chunkSize: options.chunk,
             contextLimit: options.context,

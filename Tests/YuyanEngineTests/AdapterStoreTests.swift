@@ -51,6 +51,7 @@ struct AdapterStoreTests {
     @Test("gives what was registered, and lists it by name")
     func registers() throws {
         let (store, first, second) = (store(), folder(1), folder(2))
+        defer { withExtendedLifetime((first, second)) {} }
         try store.register(name: "b", directory: first.path)
         try store.register(name: "a", directory: second.path)
         let adapter = try store.adapter(named: "b")
@@ -68,6 +69,7 @@ struct AdapterStoreTests {
     @Test("refuses names that are taken, unknown or not plain, and says which there are")
     func names() throws {
         let (store, files) = (store(), folder(1))
+        defer { withExtendedLifetime(files) {} }
         try store.register(name: "sql-2", directory: files.path)
         #expect(throws: AdapterStoreError.duplicate(name: "sql-2", directory: files.path)) {
             try store.register(name: "sql-2", directory: files.path)
@@ -91,6 +93,7 @@ struct AdapterStoreTests {
     @Test("is as before when an adapter is refused")
     func refused() throws {
         let (store, files, good) = (store(), folder(1), folder(2))
+        defer { withExtendedLifetime((files, good)) {} }
         var wrong = image(1)
         wrong.tensors.removeLast()
         wrong.write(to: files)
@@ -102,6 +105,7 @@ struct AdapterStoreTests {
         // What was right once may be damaged when it is needed again.
         let small = self.store(try bytes(of: good))
         let other = folder(3)
+        defer { withExtendedLifetime(other) {} }
         try small.register(name: "a", directory: good.path)
         try small.register(name: "b", directory: other.path)
         wrong.write(to: good)
@@ -113,6 +117,7 @@ struct AdapterStoreTests {
     @Test("forgets the adapter used longest ago, and reads it again when asked")
     func evicts() throws {
         let folders = (1...3).map { folder(UInt64($0)) }
+        defer { withExtendedLifetime(folders) {} }
         let each = try bytes(of: folders[0])
         let store = store(2 * each)
         try store.register(name: "a", directory: folders[0].path)
@@ -136,6 +141,7 @@ struct AdapterStoreTests {
     func versions() throws {
         let files = folder(1)
         let other = folder(2)
+        defer { withExtendedLifetime((files, other)) {} }
         let store = store(try bytes(of: files))
         func version() throws -> UInt64 {
             _ = try store.adapter(named: "other")
@@ -160,6 +166,7 @@ struct AdapterStoreTests {
     @Test("refuses an adapter larger than the whole budget")
     func tooLarge() throws {
         let files = folder(1)
+        defer { withExtendedLifetime(files) {} }
         let size = try bytes(of: files)
         let small = store(size - 1)
         #expect(
@@ -174,6 +181,7 @@ struct AdapterStoreTests {
     @Test("keeps its budget and its counts whatever is asked of it at once")
     func concurrent() throws {
         let folders = (0..<6).map { folder(UInt64($0), rank: 1 + $0 % 3) }
+        defer { withExtendedLifetime(folders) {} }
         let budget = 3 * (try bytes(of: folders[2]))
         let store = store(budget)
         for (index, folder) in folders.enumerated() {

@@ -163,6 +163,7 @@ struct HostileAdapterTests {
     @Test("when its memory is limited to less than it takes, with both numbers")
     func limit() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         image.write(to: folder)
         let whole = try LowRankAdapter(
             name: "test", directory: folder.path, for: model, on: device)

@@ -82,7 +82,8 @@ private struct AdapterFiles {
             hasher.combine(file.count)
             file.withUnsafeBytes(in: 0..<file.count) { hasher.combine(bytes: $0) }
         }
-        return UInt64(bitPattern: Int64(hasher.finalize()))
+        // 0 stands for no adapter in the keys of cached prefixes.
+        return max(1, UInt64(bitPattern: Int64(hasher.finalize())))
     }
 }
 
