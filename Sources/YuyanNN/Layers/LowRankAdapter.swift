@@ -19,7 +19,7 @@ public final class LowRankAdapter: Sendable {
 
     /// The name that requests use.
     public let name: String
-    /// Equal for equal files within a process, so that cached prefixes are never taken for another's.
+    /// Equal for equal files, and only for those, within a process: a key for cached prefixes.
     public let version: UInt64
     /// Memory of its matrices.
     public let byteCount: Int
@@ -40,6 +40,6 @@ public final class LowRankAdapter: Sendable {
         return updates[module.number]
     }
 
-    /// Paths of the projections that it updates come from the model; this is how many they are.
+    /// How many of the model's projections it updates.
     public var updatedModuleCount: Int { updates.reduce(0) { $0 + ($1 == nil ? 0 : 1) } }
 }
