@@ -22,6 +22,9 @@ public struct EngineConfiguration: Sendable {
     public var speculation = Speculation.off
     /// Most tokens to guess at once.
     public var maxDraftLength = 8
+    /// Whether the length follows what guesses cost and how often they are right; otherwise it is
+    /// always the most.
+    public var adaptsDraftLength = true
     /// Bytes of the draft model's own keys and values.
     public var draftKeyValueBytes = 256 << 20
 

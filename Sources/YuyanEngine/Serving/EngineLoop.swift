@@ -181,13 +181,13 @@ final class EngineLoop: Sendable {
     private func speculator() -> Speculator? {
         switch configuration.speculation {
         case .off: return nil
-        case .ngram: return Speculator(PromptLookup(), maxLength: configuration.maxDraftLength)
+        case .ngram: return Speculator(PromptLookup(), configuration)
         case .draft:
             guard let draftModel else { return nil }
             let drafter = DraftModel(
                 draftModel, on: device, keyValueBytes: configuration.draftKeyValueBytes,
                 type: configuration.keyValueType, batchTokens: configuration.batchTokens)
-            return Speculator(drafter, maxLength: configuration.maxDraftLength)
+            return Speculator(drafter, configuration)
         }
     }
 

@@ -67,7 +67,8 @@ final class ModelRunner {
                 case .generate(let request, _):
                     if let topCount = request.promptLogProbabilities {
                         results[index].scores = try score(
-                            item, request, topCount: topCount, firstRow: starts[index], of: hidden)
+                            item, request, topCount: topCount, firstRow: starts[index], of: hidden,
+                            batch)
                     }
                     guard item.reachesEnd else { continue }
                     if request.parameters.maxTokens == 0 {
@@ -84,7 +85,7 @@ final class ModelRunner {
                 results[index].error = .failed("\(error)")
             }
         }
-        choose(jobs, from: hidden, into: &results)
+        choose(jobs, from: hidden, batch, into: &results)
         return results
     }
 
@@ -104,7 +105,8 @@ final class ModelRunner {
                         SequenceSegment(
                             rows: rows, firstPosition: piece.lowerBound, blocks: item.blocks),
                         contextLength: piece.upperBound <= item.promptCount
-                            ? item.promptCount : nil))
+                            ? item.promptCount : nil,
+                        adapter: step.tickets[item.request]?.adapter))
             }
             tokens += item.tokens
         }
@@ -131,7 +133,7 @@ final class ModelRunner {
 
     private func score(
         _ item: StepPlan.Item, _ request: GenerationRequest, topCount: Int, firstRow: Int,
-        of hidden: Tensor
+        of hidden: Tensor, _ batch: TokenBatch
     ) throws -> [TokenLogProbabilities?]? {
         if item.firstPosition == 0, scores[item.sequence]?.isComplete != true {
             scores[item.sequence] = PromptScores()
@@ -146,7 +148,8 @@ final class ModelRunner {
             let scored = try score(
                 request.prompt[start + 1..<end + 1], topCount: topCount,
                 logits: model.logits(
-                    hidden: hidden, rows: Array(firstRow..<firstRow + end - start), on: device))
+                    hidden: hidden, rows: Array(firstRow..<firstRow + end - start), of: batch,
+                    on: device))
             scores[item.sequence]?.values += scored
         }
         guard item.reachesEnd else { return nil }
@@ -212,12 +215,13 @@ final class ModelRunner {
     }
 
     private func choose(
-        _ jobs: [SamplingJob], from hidden: Tensor, into results: inout [ItemResult]
+        _ jobs: [SamplingJob], from hidden: Tensor, _ batch: TokenBatch,
+        into results: inout [ItemResult]
     ) {
         guard !jobs.isEmpty else { return }
         let logits = model.logits(
             hidden: hidden, rows: jobs.flatMap { $0.firstRow..<$0.firstRow + $0.rowCount },
-            on: device)
+            of: batch, on: device)
         var rows: [Int] = []
         var row = 0
         for job in jobs {

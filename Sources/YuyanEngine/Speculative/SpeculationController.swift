@@ -21,6 +21,7 @@ struct SpeculationController: Sendable {
     private var trials = 0.0
     private var successes = 0.0
     private var perSequence: [Int: (trials: Double, successes: Double)] = [:]
+    private var steps = 0
     private var stepsToProbe = 0
     private var pause = 32
 
@@ -37,9 +38,14 @@ struct SpeculationController: Sendable {
             guard stepsToProbe <= 0 else { return [:] }
             return Dictionary(uniqueKeysWithValues: sequences.map { ($0, 2) })
         }
+        steps += 1
         guard line.isKnown, trials >= 8 else {
-            return Dictionary(uniqueKeysWithValues: sequences.map { ($0, min(4, maxLength)) })
+            // Different lengths, so that the cost of a row shows.
+            let length = min([4, 0, 2][steps % 3], maxLength)
+            return Dictionary(uniqueKeysWithValues: sequences.map { ($0, length) })
         }
+        // Now and then a step without guesses keeps the comparison fresh.
+        if steps % 64 == 0 { return [:] }
         let threshold = threshold(sequences.count)
         return Dictionary(
             uniqueKeysWithValues: sequences.map { ($0, length(for: $0, threshold: threshold)) })
@@ -130,13 +136,18 @@ struct DecayingMean: Sendable {
     var value: Double { weight > 0 ? sum / weight : 0 }
 }
 
-/// A least-squares line through points that are forgotten with time.
+/// A least-squares line through points that are forgotten with time; its slope is kept for as long
+/// as all new points stand at one place.
 struct DecayingLine: Sendable {
     private var weight = 0.0
     private var x = 0.0
     private var y = 0.0
     private var xx = 0.0
     private var xy = 0.0
+    /// Rise per unit; 0 until points at different places were seen.
+    private(set) var slope = 0.0
+    /// Whether points at different places were seen.
+    private(set) var isKnown = false
 
     mutating func add(_ newX: Double, _ newY: Double) {
         let keep = 0.98
@@ -145,19 +156,14 @@ struct DecayingLine: Sendable {
         y = y * keep + newY
         xx = xx * keep + newX * newX
         xy = xy * keep + newX * newY
+        let variance = xx / weight - (x / weight) * (x / weight)
+        guard variance > 0.02 else { return }
+        slope = (xy / weight - x / weight * (y / weight)) / variance
+        isKnown = isKnown || weight >= 4
     }
 
-    private var variance: Double { weight > 0 ? xx / weight - (x / weight) * (x / weight) : 0 }
-    /// Whether points at different places were seen.
-    var isKnown: Bool { weight >= 4 && variance > 0.05 }
-    /// Rise per unit; 0 where all points stand at one place.
-    var slope: Double {
-        guard variance > 1e-9 else { return 0 }
-        return (xy / weight - x / weight * (y / weight)) / variance
-    }
     /// The line's value at a place.
     func value(at place: Double) -> Double {
-        guard weight > 0 else { return 0 }
-        return y / weight + slope * (place - x / weight)
+        weight > 0 ? y / weight + slope * (place - x / weight) : 0
     }
 }

@@ -4,9 +4,12 @@ final class Speculator {
     private var controller: SpeculationController
     private var meanLength = DecayingMean()
 
-    init(_ drafter: any Drafter, maxLength: Int) {
+    private let fixedLength: Int?
+
+    init(_ drafter: any Drafter, _ configuration: EngineConfiguration) {
         self.drafter = drafter
-        controller = SpeculationController(maxLength: maxLength)
+        fixedLength = configuration.adaptsDraftLength ? nil : configuration.maxDraftLength
+        controller = SpeculationController(maxLength: configuration.maxDraftLength)
     }
 
     /// Guesses for the sequences that decode now, as far as it pays.
@@ -16,7 +19,7 @@ final class Speculator {
     ) -> [Int: [Int32]] {
         let lengths = controller.lengths(for: decoding.map(\.id))
         let candidates = decoding.compactMap { id, tokens -> DraftCandidate? in
-            let length = min(lengths[id] ?? 0, contextLimit - tokens.count)
+            let length = min(fixedLength ?? lengths[id] ?? 0, contextLimit - tokens.count)
             return length > 0 ? DraftCandidate(sequence: id, tokens: tokens, length: length) : nil
         }
         guard !candidates.isEmpty else { return [:] }
