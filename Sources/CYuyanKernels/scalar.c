@@ -495,4 +495,5 @@ const yk_kernels yk_scalar_kernels = {
     tile_float_pack, tile_int16_pack, expand_float, expand_int16, matmul_float, matmul_int16,
     matvec_float, matvec_int16, few_float_pack, few_int16_pack, few_float, few_int16,
     rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
-    exponential, maximum, argmax, sum_exp, softmax, attention, yk_store_kv, burn_fma, read_sum};
+    exponential, maximum, argmax, sum_exp, softmax, yk_sampling_exp, yk_key_range,
+    attention, yk_store_kv, burn_fma, read_sum};

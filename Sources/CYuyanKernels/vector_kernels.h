@@ -152,6 +152,7 @@ static void few_float_pack(const float *x, size_t row_stride, size_t count, size
 
 #include "vector_products.h"
 #include "vector_few.h"
+#include "vector_sampling.h"
 
 // Lanes past the end read as zero.
 INLINE vf load_part(const float *p, size_t n) {
@@ -495,4 +496,5 @@ const yk_kernels YK_NAME = {
     tile_float_pack, tile_int16_pack, expand_float, expand_int16, matmul_float, matmul_int16,
     matvec_float, matvec_int16, few_float_pack, few_int16_pack, few_float, few_int16,
     rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
-    exponential, maximum, argmax, sum_exp, softmax, attention, store_kv, burn_fma, read_sum};
+    exponential, maximum, argmax, sum_exp, softmax, sampling_exp, key_range,
+    attention, store_kv, burn_fma, read_sum};

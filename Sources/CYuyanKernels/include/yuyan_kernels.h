@@ -154,6 +154,11 @@ typedef struct yk_kernels {
   /// Sum of exp(x - shift), 16 interleaved chains and a fixed tree.
   float (*sum_exp)(const float *x, float shift, size_t n);
   void (*softmax)(const float *x, size_t n, float *y);
+  /// The sampler's exp((x - maximum) / divisor), without fused multiply-add.
+  void (*sampling_exp)(const float *x, float maximum, float divisor, size_t n, float *y);
+  /// The least and greatest of integers that order as the floats do, both zeros equal, NaN at the
+  /// two ends; INT32_MAX and INT32_MIN of nothing.
+  void (*key_range)(const float *x, size_t n, int32_t *lowest, int32_t *highest);
   void (*attention)(const yk_attention_job *job);
 
   /// Writes one token's key and value of one head into its block; slot is its place, 0..31.
