@@ -21,6 +21,9 @@ static inline __attribute__((always_inline)) vi dot_pairs(vi acc, vs w, vi x) {
 #define YK_INT16_PANELS 2
 #define YK_COLUMNS_FLOAT 160
 #define YK_COLUMNS_INT16 320
+#define YK_FEW_FLOAT 12
+#define YK_FEW_INT16 12
+#define YK_FEW_SUMS 12
 #define YK_QUERIES 4
 #define YK_PREFETCH 4096
 #include "vector_kernels.h"

@@ -44,6 +44,9 @@ void yk_store_kv(yk_kv_type type, const float *key, const float *value, size_t h
                  size_t slot, uint8_t *keys, uint8_t *values, float *key_scales,
                  float *value_scales);
 
+void yk_sampling_exp(const float *x, float maximum, float divisor, size_t n, float *y);
+void yk_key_range(const float *x, size_t n, int32_t *lowest, int32_t *highest);
+
 // The expanded panel that lies `index` panels on.
 static inline yk_expanded16 yk_panel_of(yk_expanded16 weights, size_t index) {
   size_t bytes = index * weights.panel_bytes;

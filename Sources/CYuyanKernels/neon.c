@@ -34,6 +34,9 @@ static inline __attribute__((always_inline)) vi dot_pairs(vi acc, vs w, vi x) {
 #define YK_INT16_PANELS 1
 #define YK_COLUMNS_FLOAT 256
 #define YK_COLUMNS_INT16 512
+#define YK_FEW_FLOAT 6
+#define YK_FEW_INT16 4
+#define YK_FEW_SUMS 4
 #define YK_QUERIES 2
 #define YK_PREFETCH 4096
 #include "vector_kernels.h"

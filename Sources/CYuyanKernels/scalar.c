@@ -6,16 +6,10 @@
 
 static float fma32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 
-static float rounded(float x) {
-  // To nearest, ties to even, for |x| < 2^22.
-  return (x + 12582912.0f) - 12582912.0f;
-}
+// To nearest, ties to even, for |x| < 2^22.
+static float rounded(float x) { return (x + 12582912.0f) - 12582912.0f; }
 
-static uint16_t load16(const uint8_t *p) {
-  uint16_t v;
-  memcpy(&v, p, 2);
-  return v;
-}
+static uint16_t load16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
 static float exponential1(float x) {
   float c = x < YK_EXP_HIGH ? x : YK_EXP_HIGH;
@@ -57,8 +51,15 @@ static void tile_float_pack(const float *x, size_t row_stride, size_t count, siz
     for (size_t k = 0; k < columns; k++) out[k * stride + i] = x[i * row_stride + k];
 }
 
-static void tile_int16_pack(const float *x, size_t row_stride, size_t count, size_t columns,
-                            size_t stride, yk_tile16 out) {
+static void few_float_pack(const float *x, size_t row_stride, size_t count, size_t columns,
+                           size_t stride, float *out) {
+  for (size_t i = 0; i < count; i++)
+    for (size_t k = 0; k < columns; k++)
+      out[(k / YK_PANEL * stride + i) * YK_PANEL + k % YK_PANEL] = x[i * row_stride + k];
+}
+
+static void pack_int16(const float *x, size_t row_stride, size_t count, size_t columns,
+                       size_t stride, size_t token_stride, size_t step_stride, yk_tile16 out) {
   for (size_t i = 0; i < count; i++) {
     for (size_t b = 0; b < columns / YK_BLOCK; b++) {
       const float *v = x + i * row_stride + b * YK_BLOCK;
@@ -81,7 +82,7 @@ static void tile_int16_pack(const float *x, size_t row_stride, size_t count, siz
       }
       for (size_t s = 0; s < YK_STEPS; s++) {
         size_t k = yk_step_column(s);
-        out.codes[(b * YK_STEPS + s) * stride + i] =
+        out.codes[b * YK_STEPS * stride + i * token_stride + s * step_stride] =
             (int32_t)(((uint32_t)codes[k] & 0xFFFF) | (uint32_t)codes[k + 2] << 16);
       }
       out.scale[b * stride + i] = scale;
@@ -91,16 +92,29 @@ static void tile_int16_pack(const float *x, size_t row_stride, size_t count, siz
   }
 }
 
+static void tile_int16_pack(const float *x, size_t row_stride, size_t count, size_t columns,
+                            size_t stride, yk_tile16 out) {
+  pack_int16(x, row_stride, count, columns, stride, 1, stride, out);
+}
+static void few_int16_pack(const float *x, size_t row_stride, size_t count, size_t columns,
+                           size_t stride, yk_tile16 out) {
+  pack_int16(x, row_stride, count, columns, stride, YK_STEPS, 1, out);
+}
+
+static float float_element(yk_format format, const uint8_t *panel, size_t at) {
+  float f;
+  if (format == YK_F16) return yk_half_to_float(load16(panel + 2 * at));
+  if (format == YK_BF16) return yk_bfloat_to_float(load16(panel + 2 * at));
+  memcpy(&f, panel + 4 * at, 4);
+  return f;
+}
+
 static void expand_float(yk_format format, const uint8_t *panel, size_t columns, float *out) {
   yk_panel_layout l = yk_panel_layout_of(format, columns);
   for (size_t lane = 0; lane < YK_PANEL; lane++) {
     if (yk_is_float(format)) {
-      for (size_t k = 0; k < columns; k++) {
-        size_t at = k * YK_PANEL + lane;
-        if (format == YK_F32) memcpy(out + at, panel + 4 * at, 4);
-        else if (format == YK_F16) out[at] = yk_half_to_float(load16(panel + 2 * at));
-        else out[at] = yk_bfloat_to_float(load16(panel + 2 * at));
-      }
+      for (size_t at = lane; at < columns * YK_PANEL; at += YK_PANEL)
+        out[at] = float_element(format, panel, at);
     } else {
       for (size_t b = 0; b < columns / YK_BLOCK; b++) {
         float block[YK_BLOCK];
@@ -229,12 +243,8 @@ static void matvec_float(yk_format format, const uint8_t *panels, size_t count, 
         float block[YK_BLOCK];
         size_t n = columns - b * YK_BLOCK < YK_BLOCK ? columns - b * YK_BLOCK : YK_BLOCK;
         if (yk_is_float(format)) {
-          for (size_t k = 0; k < n; k++) {
-            size_t at = (b * YK_BLOCK + k) * YK_PANEL + lane;
-            if (format == YK_F32) memcpy(block + k, panel + 4 * at, 4);
-            else if (format == YK_F16) block[k] = yk_half_to_float(load16(panel + 2 * at));
-            else block[k] = yk_bfloat_to_float(load16(panel + 2 * at));
-          }
+          for (size_t k = 0; k < n; k++)
+            block[k] = float_element(format, panel, (b * YK_BLOCK + k) * YK_PANEL + lane);
         } else {
           yk_unpack_block(format, panel, &l, lane, b, block);
         }
@@ -245,32 +255,58 @@ static void matvec_float(yk_format format, const uint8_t *panels, size_t count, 
   }
 }
 
-static void matvec_int16(yk_format format, const uint8_t *panels, size_t count, size_t columns,
-                         yk_tile16 x, float *y) {
-  yk_panel_layout l = yk_panel_layout_of(format, columns);
+// One output of one token of a tile: the blocks in index order.
+static float packed_dot(yk_format format, const uint8_t *panel, const yk_panel_layout *l,
+                        size_t lane, size_t columns, yk_tile16 x, size_t stride, size_t token) {
   size_t parts = format == YK_Q6_K ? 2 : 1;
-  for (size_t p = 0; p < count; p++) {
-    const uint8_t *panel = panels + p * l.bytes;
-    for (size_t lane = 0; lane < YK_PANEL; lane++) {
-      float sum = 0;
-      for (size_t b = 0; b < columns / YK_BLOCK; b++) {
-        float scale, minimum = 0;
-        for (size_t half = 0; half < parts; half++) {
-          int32_t dot = 0;
-          for (size_t s = half; s < YK_STEPS; s += parts) {
-            size_t k = yk_step_column(s);
-            int32_t pair = x.codes[b * YK_STEPS + s];
-            dot += signed_code(format, panel, &l, b, k, lane) * (int16_t)(pair & 0xFFFF);
-            dot += signed_code(format, panel, &l, b, k + 2, lane) * (pair >> 16);
-          }
-          block_scales(format, panel, &l, b, half, lane, &scale, &minimum);
-          sum = fma32(scale * x.scale[b], (float)dot, sum);
-        }
-        if (yk_has_minimum(format)) sum = fma32(minimum, x.sum[b], sum);
+  float sum = 0;
+  for (size_t b = 0; b < columns / YK_BLOCK; b++) {
+    float scale, minimum = 0;
+    for (size_t half = 0; half < parts; half++) {
+      int32_t dot = 0;
+      for (size_t s = half; s < YK_STEPS; s += parts) {
+        size_t k = yk_step_column(s);
+        int32_t pair = x.codes[(b * stride + token) * YK_STEPS + s];
+        dot += signed_code(format, panel, l, b, k, lane) * (int16_t)(pair & 0xFFFF);
+        dot += signed_code(format, panel, l, b, k + 2, lane) * (pair >> 16);
       }
-      y[p * YK_PANEL + lane] = sum;
+      block_scales(format, panel, l, b, half, lane, &scale, &minimum);
+      sum = fma32(scale * x.scale[b * stride + token], (float)dot, sum);
+    }
+    if (yk_has_minimum(format)) sum = fma32(minimum, x.sum[b * stride + token], sum);
+  }
+  return sum;
+}
+
+static void few_float(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                      const float *tile, size_t stride, size_t tokens, float *y,
+                      size_t y_stride) {
+  yk_panel_layout l = yk_panel_layout_of(format, columns);
+  for (size_t i = 0; i < tokens; i++) {
+    for (size_t row = 0; row < count * YK_PANEL; row++) {
+      const uint8_t *panel = panels + row / YK_PANEL * l.bytes;
+      float sum = 0;
+      for (size_t k = 0; k < columns; k++)
+        sum = fma32(float_element(format, panel, k * YK_PANEL + row % YK_PANEL),
+                    tile[(k / YK_PANEL * stride + i) * YK_PANEL + k % YK_PANEL], sum);
+      y[i * y_stride + row] = sum;
     }
   }
+}
+
+static void few_int16(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                      yk_tile16 tile, size_t stride, size_t tokens, float *y, size_t y_stride) {
+  yk_panel_layout l = yk_panel_layout_of(format, columns);
+  for (size_t i = 0; i < tokens; i++)
+    for (size_t row = 0; row < count * YK_PANEL; row++)
+      y[i * y_stride + row] = packed_dot(format, panels + row / YK_PANEL * l.bytes, &l,
+                                         row % YK_PANEL, columns, tile, stride, i);
+}
+
+// One token is a tile of one.
+static void matvec_int16(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                         yk_tile16 x, float *y) {
+  few_int16(format, panels, count, columns, x, 1, 1, y, 0);
 }
 
 // Sum over i of f(i), in 16 chains (i mod 16) and a fixed tree.
@@ -455,7 +491,9 @@ static float read_sum(const float *x, size_t n) {
 }
 
 const yk_kernels yk_scalar_kernels = {
-    YK_ISA_SCALAR, "scalar", 4, 4, 256, 256,
+    YK_ISA_SCALAR, "scalar", 4, 4, 256, 256, 4, 4,
     tile_float_pack, tile_int16_pack, expand_float, expand_int16, matmul_float, matmul_int16,
-    matvec_float, matvec_int16, rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
-    exponential, maximum, argmax, sum_exp, softmax, attention, yk_store_kv, burn_fma, read_sum};
+    matvec_float, matvec_int16, few_float_pack, few_int16_pack, few_float, few_int16,
+    rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
+    exponential, maximum, argmax, sum_exp, softmax, yk_sampling_exp, yk_key_range,
+    attention, yk_store_kv, burn_fma, read_sum};

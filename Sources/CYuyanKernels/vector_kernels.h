@@ -3,6 +3,8 @@
 //   YK_TILE_FLOAT, YK_FLOAT_PANELS tokens and panels in registers in matmul_float
 //   YK_TILE_INT16, YK_INT16_PANELS likewise in matmul_int16
 //   YK_COLUMNS_FLOAT, _INT16       columns whose panels and tile fit the first-level cache
+//   YK_FEW_FLOAT, YK_FEW_INT16     most tokens of few_float and few_int16
+//   YK_FEW_SUMS                    vectors of sums that few_int16 keeps in registers
 //   YK_QUERIES                     queries in registers in attention
 //   dot_pairs(acc, w, x)           acc[i] += w[2i] * x[2i] + w[2i+1] * x[2i+1]
 // and includes this file with its target attribute pushed. The compiler splits the 16 lanes into
@@ -97,8 +99,8 @@ static void tile_float_pack(const float *x, size_t row_stride, size_t count, siz
   }
 }
 
-static void tile_int16_pack(const float *x, size_t row_stride, size_t count, size_t columns,
-                            size_t stride, yk_tile16 out) {
+INLINE void pack_int16(const float *x, size_t row_stride, size_t count, size_t columns,
+                       size_t stride, size_t token_stride, size_t step_stride, yk_tile16 out) {
   for (size_t i = 0; i < count; i++) {
     for (size_t b = 0; b < columns / YK_BLOCK; b++) {
       const float *v = x + i * row_stride + b * YK_BLOCK;
@@ -119,10 +121,10 @@ static void tile_int16_pack(const float *x, size_t row_stride, size_t count, siz
       vi second = __builtin_shufflevector(ai, ci, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14,
                                           30, 15, 31);
       vi pairs = (first & 0xFFFF) | second << 16;
-      int32_t *codes = out.codes + b * YK_STEPS * stride + i;
-      if (stride == 1) memcpy(codes, &pairs, sizeof pairs);
+      int32_t *codes = out.codes + b * YK_STEPS * stride + i * token_stride;
+      if (step_stride == 1) memcpy(codes, &pairs, sizeof pairs);
       else
-        for (int s = 0; s < YK_STEPS; s++) codes[(size_t)s * stride] = pairs[s];
+        for (int s = 0; s < YK_STEPS; s++) codes[(size_t)s * step_stride] = pairs[s];
       out.scale[b * stride + i] = scale;
       out.sum[b * stride + i] = scale * (float)sum;
       out.code_sum[b * stride + i] = sum;
@@ -130,7 +132,27 @@ static void tile_int16_pack(const float *x, size_t row_stride, size_t count, siz
   }
 }
 
+static void tile_int16_pack(const float *x, size_t row_stride, size_t count, size_t columns,
+                            size_t stride, yk_tile16 out) {
+  pack_int16(x, row_stride, count, columns, stride, 1, stride, out);
+}
+static void few_int16_pack(const float *x, size_t row_stride, size_t count, size_t columns,
+                           size_t stride, yk_tile16 out) {
+  pack_int16(x, row_stride, count, columns, stride, YK_STEPS, 1, out);
+}
+static void few_float_pack(const float *x, size_t row_stride, size_t count, size_t columns,
+                           size_t stride, float *out) {
+  for (size_t k = 0; k < columns; k += YK_PANEL)
+    for (size_t i = 0; i < count; i++) {
+      float *place = out + (k * stride + i * YK_PANEL);
+      if (columns - k >= YK_PANEL) storef(place, loadf(x + i * row_stride + k));
+      else memcpy(place, x + i * row_stride + k, (columns - k) * sizeof(float));
+    }
+}
+
 #include "vector_products.h"
+#include "vector_few.h"
+#include "vector_sampling.h"
 
 // Lanes past the end read as zero.
 INLINE vf load_part(const float *p, size_t n) {
@@ -470,6 +492,9 @@ static float read_sum(const float *x, size_t n) {
 
 const yk_kernels YK_NAME = {
     YK_ISA, YK_LABEL, YK_TILE_FLOAT, YK_TILE_INT16, YK_COLUMNS_FLOAT, YK_COLUMNS_INT16,
+    YK_FEW_FLOAT, YK_FEW_INT16,
     tile_float_pack, tile_int16_pack, expand_float, expand_int16, matmul_float, matmul_int16,
-    matvec_float, matvec_int16, rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
-    exponential, maximum, argmax, sum_exp, softmax, attention, store_kv, burn_fma, read_sum};
+    matvec_float, matvec_int16, few_float_pack, few_int16_pack, few_float, few_int16,
+    rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
+    exponential, maximum, argmax, sum_exp, softmax, sampling_exp, key_range,
+    attention, store_kv, burn_fma, read_sum};

@@ -36,10 +36,11 @@ public final class Session {
         self.adapter = adapter
         self.chunkSize = chunkSize
         self.contextLimit = min(contextLimit ?? .max, model.shape.contextLength)
-        cache = KeyValueBlocks(layout: model.cacheLayout(type: keyValueType))
         let blockTokens = KeyValueLayout.blockTokens
         allocator = BlockAllocator(
             capacity: (self.contextLimit + blockTokens - 1) / blockTokens)
+        cache = KeyValueBlocks(
+            layout: model.cacheLayout(type: keyValueType), capacity: allocator.capacity)
     }
 
     /// Computes the part of a prompt that is not cached and returns its last token's logits `[1, V]`.

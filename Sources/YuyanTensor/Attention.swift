@@ -45,25 +45,36 @@ public func store(
     precondition(
         keys.width == width && values.shape == keys.shape, "\(keys.shape), \(values.shape)")
     let kernel = device.kernels.table.pointee.store_kv
-    for segment in segments {
-        let starts = segment.blocks.map {
-            Unchecked(cache.start(of: $0) + layer * layout.layerBytes)
-        }
-        forEachRow(segment.rows.count, width: 4 * width, on: device) { index in
-            let row = segment.rows.lowerBound + index
-            let position = segment.firstPosition + index
-            let block = starts[position / KeyValueLayout.blockTokens].value
-            for head in 0..<layout.heads {
-                kernel?(
-                    layout.type.code, keys.pointer + row * width + head * D,
-                    values.pointer + row * width + head * D, D,
-                    position % KeyValueLayout.blockTokens,
-                    block + layout.keyOffset(head: head), block + layout.valueOffset(head: head),
-                    floats(block + layout.keyScaleOffset(head: head)),
-                    floats(block + layout.valueScaleOffset(head: head)))
-            }
+    // Rows of many short segments share one loop, as the rows of one long segment do.
+    let rows = segments.flatMap { segment in
+        segment.rows.map { row in
+            let position = segment.firstPosition + row - segment.rows.lowerBound
+            let block = segment.blocks[position / KeyValueLayout.blockTokens]
+            return StoredRow(
+                row: row, slot: position % KeyValueLayout.blockTokens,
+                start: cache.start(of: block) + layer * layout.layerBytes)
         }
     }
+    forEachRow(rows.count, width: 4 * width, on: device) { index in
+        let (row, slot, block) = (rows[index].row, rows[index].slot, rows[index].start)
+        for head in 0..<layout.heads {
+            kernel?(
+                layout.type.code, keys.pointer + row * width + head * D,
+                values.pointer + row * width + head * D, D, slot,
+                block + layout.keyOffset(head: head), block + layout.valueOffset(head: head),
+                floats(block + layout.keyScaleOffset(head: head)),
+                floats(block + layout.valueScaleOffset(head: head)))
+        }
+    }
+}
+
+/// A row of a batch and where its keys and values go.
+///
+/// Unchecked: rows of one pass have places of their own.
+private struct StoredRow: @unchecked Sendable {
+    let row: Int
+    let slot: Int
+    let start: UnsafeMutablePointer<UInt8>
 }
 
 /// Causal attention of a batch's queries `[T, H * D]` over the paged keys and values.
@@ -82,9 +93,15 @@ public func attention(
             && layout.heads == shape.keyValueHeads, "\(queries.shape) over \(layout)")
     let out = Tensor(uninitialized: queries.shape)
     let group = shape.heads / shape.keyValueHeads
-    let starts = segments.map { segment in
-        segment.blocks.map {
-            Optional(UnsafePointer(cache.start(of: $0) + layer * layout.layerBytes))
+    // Of every segment's blocks, one after the other.
+    var starts: [UnsafePointer<UInt8>?] = []
+    starts.reserveCapacity(segments.reduce(0) { $0 + $1.blocks.count })
+    var firstStart: [Int] = []
+    firstStart.reserveCapacity(segments.count)
+    for segment in segments {
+        firstStart.append(starts.count)
+        for block in segment.blocks {
+            starts.append(UnsafePointer(cache.start(of: block) + layer * layout.layerBytes))
         }
     }
     // A job: some consecutive queries of one segment, one KV head.
@@ -105,7 +122,7 @@ public func attention(
         let segment = segments[job.segment]
         let row = segment.rows.lowerBound + job.first
         let head = job.head * group
-        starts[job.segment].withUnsafeBufferPointer { blocks in
+        starts.withUnsafeBufferPointer { blocks in
             withSlopes(shape.slopes, from: head) { slopes in
                 var arguments = yk_attention_job(
                     queries: queries.pointer + row * queries.width + head * D,
@@ -113,7 +130,8 @@ public func attention(
                     query_stride: queries.width, out_stride: queries.width,
                     query_count: job.count, group: group, head_dimension: D,
                     first_position: segment.firstPosition + job.first,
-                    window: shape.window ?? 0, blocks: blocks.baseAddress,
+                    window: shape.window ?? 0,
+                    blocks: blocks.baseAddress.map { $0 + firstStart[job.segment] },
                     key_offset: layout.keyOffset(head: job.head),
                     value_offset: layout.valueOffset(head: job.head),
                     key_scale_offset: layout.keyScaleOffset(head: job.head),

@@ -67,21 +67,39 @@ public struct KeyValueLayout: Sendable, Hashable {
 /// Who uses which block is decided elsewhere; this only holds the bytes. Kwon et al., "Efficient
 /// Memory Management for Large Language Model Serving with PagedAttention", arXiv:2309.06180.
 ///
-/// Unchecked: the table of blocks is guarded; a block's bytes are written only for the sequence
-/// that owns it, one forward pass at a time.
+/// Unchecked: the owners of the blocks are guarded, and an entry of the address table belongs to its
+/// block alone: it is written by the block's first use and by its release, which must not meet a
+/// pass that uses the block. A block's bytes are written only for the sequence that owns it, one
+/// forward pass at a time.
 public final class KeyValueBlocks: @unchecked Sendable {
     /// What a block consists of.
     public let layout: KeyValueLayout
     private let blocks = Mutex<[Int32: Storage]>([:])
+    /// Address of each block that has memory; looked up many times a pass, so not under a lock.
+    private let addresses: UnsafeMutableBufferPointer<UnsafeMutablePointer<UInt8>?>
 
     /// Starts with no memory; each block is allocated, and zeroed, by its first use.
-    public init(layout: KeyValueLayout) { self.layout = layout }
+    ///
+    /// - Parameter capacity: Blocks `0..<capacity` are found without a lock; others may be used too.
+    public init(layout: KeyValueLayout, capacity: Int? = nil) {
+        precondition(capacity.map { $0 >= 0 } ?? true, "room for \(capacity ?? 0) blocks")
+        self.layout = layout
+        addresses = .allocate(capacity: capacity ?? 0)
+        addresses.initialize(repeating: nil)
+    }
+
+    deinit { addresses.deallocate() }
 
     /// Bytes of the blocks allocated so far.
     public var allocatedBytes: Int { blocks.withLock { $0.count } * layout.blockBytes }
 
     /// Gives a block's memory back.
-    public func release(_ block: Int32) { blocks.withLock { _ = $0.removeValue(forKey: block) } }
+    public func release(_ block: Int32) {
+        blocks.withLock { blocks in
+            if addresses.indices.contains(Int(block)) { addresses[Int(block)] = nil }
+            blocks[block] = nil
+        }
+    }
 
     /// Copies the whole contents of one block to another.
     public func copy(_ source: Int32, to destination: Int32) {
@@ -89,16 +107,23 @@ public final class KeyValueBlocks: @unchecked Sendable {
     }
 
     func start(of block: Int32) -> UnsafeMutablePointer<UInt8> {
-        blocks.withLock { blocks in
-            if let storage = blocks[block] {
-                return Unchecked(storage.start.assumingMemoryBound(to: UInt8.self))
-            }
-            let storage = Storage(byteCount: layout.blockBytes)
-            // A reused piece may hold NaN bits; masked keys must still be finite numbers.
-            storage.start.initializeMemory(as: UInt8.self, repeating: 0, count: layout.blockBytes)
+        if addresses.indices.contains(Int(block)), let address = addresses[Int(block)] {
+            return address
+        }
+        return blocks.withLock { blocks in
+            let storage = blocks[block] ?? zeroedStorage()
             blocks[block] = storage
-            return Unchecked(storage.start.assumingMemoryBound(to: UInt8.self))
+            let address = storage.start.assumingMemoryBound(to: UInt8.self)
+            if addresses.indices.contains(Int(block)) { addresses[Int(block)] = address }
+            return Unchecked(address)
         }.value
+    }
+
+    private func zeroedStorage() -> Storage {
+        let storage = Storage(byteCount: layout.blockBytes)
+        // A reused piece may hold NaN bits; masked keys must still be finite numbers.
+        storage.start.initializeMemory(as: UInt8.self, repeating: 0, count: layout.blockBytes)
+        return storage
     }
 }
 

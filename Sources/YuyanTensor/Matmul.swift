@@ -16,6 +16,8 @@ public func linear(_ x: Tensor, _ weights: [PackedMatrix], on device: Device) ->
     let rounds = weights.map { $0.isBlockQuantised && device.precision == .int16 }
     if tokens == 1 {
         multiplyOneToken(x, weights, rounds: rounds, into: outputs, on: device)
+    } else if tokens <= fewTokens, weights.allSatisfy({ device.multipliesFew($0) }) {
+        multiplyFewTokens(x, weights, rounds: rounds, into: outputs, on: device)
     } else {
         multiplyTiles(x, weights, rounds: rounds, into: outputs, on: device)
     }
@@ -30,13 +32,13 @@ public func linear(_ x: Tensor, _ weight: PackedMatrix, on device: Device) -> Te
 // MARK: - One token: stream the panels
 
 /// A stretch of panels of one weight, the unit that a worker takes.
-private struct PanelRange {
+struct PanelRange {
     let weight: Int
     let first: Int
     let count: Int
 }
 
-private func panelRanges(_ weights: [PackedMatrix], bytesEach: Int, multiple: Int) -> [PanelRange] {
+func panelRanges(_ weights: [PackedMatrix], bytesEach: Int, multiple: Int) -> [PanelRange] {
     var ranges: [PanelRange] = []
     for (index, weight) in weights.enumerated() {
         let wanted = max(1, bytesEach / max(weight.panelBytes, 1))
@@ -50,6 +52,15 @@ private func panelRanges(_ weights: [PackedMatrix], bytesEach: Int, multiple: In
     return ranges
 }
 
+/// Small enough that two workers finish together, large enough that the hand-out does not show.
+func streamedRanges(_ weights: [PackedMatrix], on device: Device) -> [PanelRange] {
+    let total = weights.reduce(0) { $0 + $1.byteCount }
+    let share = total / (device.pool.threadCount * 4)
+    let bytesEach =
+        device.pool.threadCount == 1 ? Int.max / 2 : max(16 << 10, min(share, 256 << 10))
+    return panelRanges(weights, bytesEach: bytesEach, multiple: 4)
+}
+
 private func multiplyOneToken(
     _ x: Tensor, _ weights: [PackedMatrix], rounds: [Bool], into outputs: [Tensor],
     on device: Device
@@ -57,12 +68,7 @@ private func multiplyOneToken(
     let kernels = device.kernels.table.pointee
     let tile = rounds.contains(true) ? Tile16Buffer(columns: x.width, tokens: 1, stride: 1) : nil
     if let tile { kernels.tile_int16_pack(x.pointer, x.width, 1, x.width, 1, tile.tile(0)) }
-    // Small enough that two workers finish together, large enough that the hand-out does not show.
-    let total = weights.reduce(0) { $0 + $1.byteCount }
-    let share = total / (device.pool.threadCount * 4)
-    let bytesEach =
-        device.pool.threadCount == 1 ? Int.max / 2 : max(16 << 10, min(share, 256 << 10))
-    let ranges = panelRanges(weights, bytesEach: bytesEach, multiple: 4)
+    let ranges = streamedRanges(weights, on: device)
     device.pool.parallel(ranges.count) { index, _ in
         let range = ranges[index]
         let weight = weights[range.weight]
@@ -150,7 +156,7 @@ private func multiply(
 }
 
 /// Where a kernel's rows of 16 outputs go; a padded last panel goes through a side buffer.
-private struct PanelTarget {
+struct PanelTarget {
     let start: UnsafeMutablePointer<Float>
     let stride: Int
     let panels: Int
@@ -219,7 +225,7 @@ private func packedTilesFloat(_ x: Tensor, on device: Device) -> FloatTiles {
 }
 
 /// Activations rounded to 16 bits: codes, scales and sums of every tile.
-private struct Tile16Buffer {
+struct Tile16Buffer {
     let storage: Storage
     let columns: Int
     let tokens: Int

@@ -32,6 +32,7 @@ struct MeasureTests {
             ["bench", "--model", "m", "--repeat", "0"],
             ["bench", "--model", "m", "--generate-tokens", "0"],
             ["bench", "--model", "m", "--kv", "f64"],
+            ["bench", "--model", "m", "--batch", "0"],
             ["doctor", "--threads", "0"],
         ])
     func usage(_ arguments: [String]) throws {

@@ -172,16 +172,16 @@ struct AttentionTests {
 @Suite("Blocks of keys and values")
 struct KeyValueBlocksTests {
     @Test(
-        "take the memory that their layout says, when first used", arguments: KeyValueType.allCases)
-    func memory(_ type: KeyValueType) {
+        "take the memory that their layout says, when first used", arguments: KeyValueType.allCases,
+        [nil, 0, 6])
+    func memory(_ type: KeyValueType, capacity: Int?) {
         let layout = KeyValueLayout(layers: 3, heads: 2, headDimension: 10, type: type)
         let perHead = type == .f32 ? 80 : type == .f16 ? 40 : 20 + 8
         #expect(layout.bytesPerToken == 3 * 2 * perHead)
         #expect(layout.blockBytes == 32 * layout.bytesPerToken)
-        let cache = KeyValueBlocks(layout: layout)
+        let cache = KeyValueBlocks(layout: layout, capacity: capacity)
         #expect(cache.allocatedBytes == 0)
-        _ = cache.start(of: 5)
-        _ = cache.start(of: 5)
+        #expect(cache.start(of: 5) == cache.start(of: 5))
         _ = cache.start(of: 1_000_000)
         #expect(cache.allocatedBytes == 2 * layout.blockBytes)
         cache.release(5)
@@ -189,10 +189,10 @@ struct KeyValueBlocksTests {
         #expect(cache.allocatedBytes == layout.blockBytes)
     }
 
-    @Test("begin as zeros whatever the memory held, and can be copied")
-    func copies() {
+    @Test("begin as zeros whatever the memory held, and can be copied", arguments: [nil, 1, 4])
+    func copies(capacity: Int?) {
         let layout = KeyValueLayout(layers: 1, heads: 1, headDimension: 3, type: .f32)
-        let cache = KeyValueBlocks(layout: layout)
+        let cache = KeyValueBlocks(layout: layout, capacity: capacity)
         for round in 0..<3 {
             let start = cache.start(of: 0)
             #expect((0..<layout.blockBytes).allSatisfy { start[$0] == 0 }, "round \(round)")

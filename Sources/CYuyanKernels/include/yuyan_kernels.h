@@ -99,6 +99,8 @@ typedef struct yk_kernels {
   size_t tile_int16;     ///< tokens per tile of matmul_int16
   size_t columns_float;  ///< at most so many columns of panels and tile fit the first-level cache
   size_t columns_int16;  ///< likewise
+  size_t few_tokens_float; ///< most tokens that few_float takes
+  size_t few_tokens_int16; ///< likewise
 
   /// out [columns][stride]: token i of the tile in column i. count <= stride.
   void (*tile_float_pack)(const float *x, size_t row_stride, size_t count, size_t columns,
@@ -122,6 +124,19 @@ typedef struct yk_kernels {
   void (*matvec_int16)(yk_format format, const uint8_t *panels, size_t count, size_t columns,
                        yk_tile16 x, float *y);
 
+  /// Tiles for a few tokens: [columns / 16, rounded up][stride][16] floats, or int16 pairs
+  /// [columns / 32][stride][16 steps] with the scales and sums as in every tile. count <= stride.
+  void (*few_float_pack)(const float *x, size_t row_stride, size_t count, size_t columns,
+                         size_t stride, float *out);
+  void (*few_int16_pack)(const float *x, size_t row_stride, size_t count, size_t columns,
+                         size_t stride, yk_tile16 out);
+  /// A few tokens: y[i * y_stride + r], r < 16 * count, straight from packed panels that lie
+  /// `layout.bytes` apart, and one of those tiles. few_float takes the float formats only.
+  void (*few_float)(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                    const float *tile, size_t stride, size_t tokens, float *y, size_t y_stride);
+  void (*few_int16)(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                    yk_tile16 tile, size_t stride, size_t tokens, float *y, size_t y_stride);
+
   void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t n, float *y);
   void (*layer_norm)(const float *x, const float *weight, const float *bias, float epsilon,
                      size_t n, float *y);
@@ -139,6 +154,11 @@ typedef struct yk_kernels {
   /// Sum of exp(x - shift), 16 interleaved chains and a fixed tree.
   float (*sum_exp)(const float *x, float shift, size_t n);
   void (*softmax)(const float *x, size_t n, float *y);
+  /// The sampler's exp((x - maximum) / divisor), without fused multiply-add.
+  void (*sampling_exp)(const float *x, float maximum, float divisor, size_t n, float *y);
+  /// The least and greatest of integers that order as the floats do, both zeros equal, NaN at the
+  /// two ends; INT32_MAX and INT32_MIN of nothing.
+  void (*key_range)(const float *x, size_t n, int32_t *lowest, int32_t *highest);
   void (*attention)(const yk_attention_job *job);
 
   /// Writes one token's key and value of one head into its block; slot is its place, 0..31.

@@ -1,3 +1,5 @@
+import YuyanTensor
+
 /// An integer that orders as its float does, with both zeros equal and NaN at the two ends.
 ///
 /// Integer maxima vectorise without the freedom to reorder floats, and they show a NaN.
@@ -29,14 +31,12 @@ struct Peak {
         var (best, bestStart) = (Int32.min, 0)
         var worst = Int32.max
         for start in stride(from: 0, to: logits.count, by: block) {
-            var (high, low) = (Int32.min, Int32.max)
-            for index in start..<min(start + block, logits.count) {
-                let key = orderKey(logits[unchecked: index])
-                high = max(high, key)
-                low = min(low, key)
+            let end = min(start + block, logits.count)
+            let keys = logits.withUnsafeBufferPointer {
+                LogitRows.keyRange(of: UnsafeBufferPointer(rebasing: $0[start..<end]))
             }
-            if high > best { (best, bestStart) = (high, start) }
-            worst = min(worst, low)
+            if keys.highest > best { (best, bestStart) = (keys.highest, start) }
+            worst = min(worst, keys.lowest)
         }
         if best >= orderKey(.infinity) || worst < orderKey(-.infinity) {
             for token in 0..<logits.count {

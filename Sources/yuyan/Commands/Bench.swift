@@ -20,7 +20,9 @@ struct Bench: ParsableCommand {
             settings. The peak is what this machine reaches on the same threads with float32 fused \
             multiply-adds alone, and reading memory alone; the fractions are of the medians, and \
             prefill's may exceed 1 with int16 activations. peak_rss_bytes is taken before the peak \
-            is measured. With --text there is also tokenizer_bytes_s: {min, median, max}.
+            is measured. With --text there is also tokenizer_bytes_s: {min, median, max}; with --batch N \
+            batch: {sequences, tok_s: {min, median, max}, step_ms: {min, median, max}}, the decoding \
+            of N sequences at once, each with --prompt-tokens tokens behind it when a run begins.
             """)
 
     @Option(help: "A GGUF file, a Hugging Face directory, or a cached name.")
@@ -33,6 +35,8 @@ struct Bench: ParsableCommand {
     var repeats = 3
     @Option(help: "Tokens to a prefill pass.")
     var chunk = 512
+    @Option(help: "Also decode this many sequences at once.")
+    var batch: Int?
     @Option(help: "Storage of keys and values: f32, f16 or q8.")
     var kv: KeyValueType = .f16
     @Option(help: "Also measure the tokenizer on this text, on one thread.")
@@ -47,6 +51,9 @@ struct Bench: ParsableCommand {
             ("--repeat", repeats), ("--chunk", chunk),
         ] where value < 1 {
             throw ValidationError("\(name) is \(value); use at least 1.")
+        }
+        if let batch, batch < 1 || batch > 256 {
+            throw ValidationError("--batch is \(batch); use 1 to 256.")
         }
         for (name, value) in [
             ("--prompt-tokens", promptTokens), ("--generate-tokens", generateTokens),
@@ -63,11 +70,16 @@ struct Bench: ParsableCommand {
         let loaded = try LoadedModel(model, device: device)
         let loadTime = clock.now - start
         var progress = Progress(total: repeats, unit: "runs", rateName: "runs/s")
+        let model = EvaluatedModel(model: loaded.decoder, device: device, keyValueType: kv)
         let speed = try measuredSpeed(
-            of: EvaluatedModel(model: loaded.decoder, device: device, keyValueType: kv),
-            promptTokens: promptTokens, generateTokens: generateTokens, repeats: repeats,
-            chunkSize: chunk
+            of: model, promptTokens: promptTokens, generateTokens: generateTokens,
+            repeats: repeats, chunkSize: chunk
         ) { progress.update($0) }
+        let together = try batch.map {
+            try measuredBatchSpeed(
+                of: model, sequences: $0, contextTokens: promptTokens, steps: generateTokens,
+                repeats: repeats)
+        }
         let resident = Machine.peakResidentBytes
         let tokenizing = try text.map { try tokenizerRate(loaded.tokenizer, text: $0) }
         let report = BenchReport(
@@ -75,7 +87,8 @@ struct Bench: ParsableCommand {
             cost: BenchReport.Cost(
                 loaded.decoder, promptTokens: promptTokens, generateTokens: generateTokens,
                 kv: kv),
-            tokenizing: tokenizing, peak: device.measuredPeak(), residentBytes: resident,
+            tokenizing: tokenizing, batch: together, peak: device.measuredPeak(),
+            residentBytes: resident,
             settings: [
                 "prompt_tokens": .integer(promptTokens),
                 "generate_tokens": .integer(generateTokens),

@@ -29,6 +29,7 @@ struct BenchReport {
     let decode: Spread
     let cost: Cost
     let tokenizing: Spread?
+    var batch: BatchSpeed?
     let peak: MachinePeak
     let residentBytes: Int
     let settings: JSONOutput
@@ -52,6 +53,17 @@ struct BenchReport {
             ("peak_rss_bytes", .integer(residentBytes)),
         ]
         if let tokenizing { entries.append(("tokenizer_bytes_s", tokenizing.json)) }
+        if let batch {
+            entries.append(
+                (
+                    "batch",
+                    [
+                        "sequences": .integer(batch.sequences),
+                        "tok_s": Spread(batch.tokensPerSecond).json,
+                        "step_ms": Spread(batch.stepSeconds.map { $0 * 1e3 }).json,
+                    ]
+                ))
+        }
         return .object(entries + [("settings", settings)])
     }
 
@@ -64,6 +76,10 @@ struct BenchReport {
             \(peak.readGigabytes.formatted(digits: 1)) GB/s
             \(peak.threads) threads · peak memory \(residentBytes >> 20) MiB
             """
+                + (batch.map {
+                    "\nbatch of \($0.sequences): \(Spread($0.tokensPerSecond).text) tok/s in all, "
+                        + "\(Spread($0.stepSeconds.map { $0 * 1e3 }).text) ms a step"
+                } ?? "")
                 + (tokenizing.map { "\ntokenizer \(($0.median / 1e6).formatted(digits: 2)) MB/s" }
                     ?? "")
     }

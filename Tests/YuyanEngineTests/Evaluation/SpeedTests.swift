@@ -36,6 +36,22 @@ struct SpeedTests {
         }
     }
 
+    @Test("of a batch has one rate a run and one time a step")
+    func batch() throws {
+        let decoder = try EvaluationFixture("llama-gqa").decoder
+        let model = EvaluatedModel(model: decoder, device: device)
+        let speed = try measuredBatchSpeed(
+            of: model, sequences: 3, contextTokens: 5, steps: 4, repeats: 2)
+        #expect(speed.sequences == 3 && speed.tokensPerSecond.count == 2)
+        #expect(speed.stepSeconds.count == 8 && speed.stepSeconds.allSatisfy { $0 > 0 })
+        let limit = decoder.shape.contextLength
+        let expected = GenerationError.contextExceeded(promptTokens: limit + 1, limit: limit)
+        #expect(throws: expected) {
+            try measuredBatchSpeed(
+                of: model, sequences: 2, contextTokens: limit, steps: 1, repeats: 1)
+        }
+    }
+
     @Test("a spread has the least, the middle and the greatest")
     func spread() {
         let odd = Spread([5, 1, 3])
