@@ -24,7 +24,8 @@ final class EngineLoop: Sendable {
         self.configuration = configuration
         self.contextLimit = contextLimit
         self.endOfSequence = endOfSequence
-        cache = KeyValueBlocks(layout: model.cacheLayout(type: configuration.keyValueType))
+        cache = KeyValueBlocks(
+            layout: model.cacheLayout(type: configuration.keyValueType), capacity: blockCount)
         state = Mutex(
             EngineState(
                 scheduler: Scheduler(configuration: configuration, blockCount: blockCount)))

@@ -29,9 +29,9 @@ final class DraftModel: Drafter {
         self.device = device
         self.batchTokens = batchTokens
         let layout = model.cacheLayout(type: type)
-        cache = KeyValueBlocks(layout: layout)
-        allocator = BlockAllocator(
-            capacity: min(keyValueBytes / layout.blockBytes, Int(Int32.max)))
+        let capacity = min(keyValueBytes / layout.blockBytes, Int(Int32.max))
+        cache = KeyValueBlocks(layout: layout, capacity: capacity)
+        allocator = BlockAllocator(capacity: capacity)
     }
 
     func forget(_ sequences: [Int]) {
