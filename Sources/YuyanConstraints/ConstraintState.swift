@@ -30,7 +30,7 @@ public struct ConstraintState: Sendable {
     }
 
     /// Whether a token may come next, however many are left.
-    public mutating func allows(_ token: Int32) -> Bool {
+    public func allows(_ token: Int32) -> Bool {
         if store.isEnd(token) { return hasEnded || store.accepts(configuration) }
         return !hasEnded && store.next(configuration, token: token) != nil
     }

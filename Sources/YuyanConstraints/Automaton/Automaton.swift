@@ -244,7 +244,9 @@ struct FlatStates {
             for call in calls[state] {
                 let entry = Int(entries[Int(call.rule)])
                 users[entry].append((Int32(state), call))
-                if Int(call.target) != entry { users[Int(call.target)].append((Int32(state), call)) }
+                if Int(call.target) != entry {
+                    users[Int(call.target)].append((Int32(state), call))
+                }
             }
         }
         var isFinal = [Bool](repeating: false, count: edges.count)

@@ -136,15 +136,20 @@ struct Configurations {
             }
         }
         var seen = Set<UInt64>()
+        var returned = Set<Int32>()
         var work = seeds
         if seeds.count == 1 {
             seen.insert(seeds[0])
+            returned.insert(stack(seeds[0]))
             work = stacks[Int(stack(seeds[0]))].returns
         }
         while let thread = work.popLast() {
             guard seen.insert(thread).inserted else { continue }
-            if visit(thread, &threads, &ends, &callers, isEntry: false) {
-                work += stacks[Int(stack(thread))].returns
+            let below = stack(thread)
+            if visit(thread, &threads, &ends, &callers, isEntry: false),
+                returned.insert(below).inserted
+            {
+                work += stacks[Int(below)].returns
             }
         }
         return finish(&threads, ends, &callers)

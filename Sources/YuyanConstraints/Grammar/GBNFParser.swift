@@ -31,7 +31,8 @@ struct GBNFParser {
         self.limits = limits
     }
 
-    private mutating func parse(into builder: inout GrammarBuilder) throws(ConstraintError) -> Int32 {
+    private mutating func parse(into builder: inout GrammarBuilder) throws(ConstraintError) -> Int32
+    {
         skipSpace(newlines: true)
         while position < scalars.count {
             let start = position

@@ -35,7 +35,8 @@ indirect enum Pattern: Sendable {
         case .choice(let options):
             let full = options.filter { if case .empty = $0 { false } else { true } }
             guard full.count < options.count else { break }
-            return .repeated(full.count == 1 ? full[0] : .choice(full), minimum: 0, maximum: maximum)
+            return .repeated(
+                full.count == 1 ? full[0] : .choice(full), minimum: 0, maximum: maximum)
         default: break
         }
         return .repeated(body, minimum: minimum, maximum: maximum)

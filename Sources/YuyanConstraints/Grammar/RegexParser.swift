@@ -117,7 +117,8 @@ struct RegexParser {
 
     private mutating func sequence() throws(ConstraintError) -> Pattern {
         var parts: [Pattern] = []
-        while let next = peek, let scalar = Unicode.Scalar(next), !"|)$".unicodeScalars.contains(scalar)
+        while let next = peek, let scalar = Unicode.Scalar(next),
+            !"|)$".unicodeScalars.contains(scalar)
         {
             if looksAt("\\Z") || looksAt("\\z") { break }
             let start = position
@@ -205,7 +206,8 @@ struct RegexParser {
         case "{":
             position = start
             if try quantifier() != nil {
-                throw fault("a quantifier without anything to repeat", "one after an atom", at: start)
+                throw fault(
+                    "a quantifier without anything to repeat", "one after an atom", at: start)
             }
             position = start + 1
             return literal(next)

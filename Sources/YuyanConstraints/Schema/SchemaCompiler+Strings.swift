@@ -174,7 +174,8 @@ extension Pattern {
             )
         case .repeated(let body, let minimum, let maximum):
             let (least, most) = body.lengths
-            let upper = most == 0 ? 0 : most.flatMap { most in maximum.map { Self.product(most, $0) } }
+            let upper =
+                most == 0 ? 0 : most.flatMap { most in maximum.map { Self.product(most, $0) } }
             return (Self.product(least, minimum), upper)
         }
     }

@@ -175,7 +175,8 @@ struct SchemaCompiler {
     // MARK: Punctuation
 
     /// A bracket and white space.
-    mutating func opened(_ bracket: Unicode.Scalar, _ from: Int32) throws(ConstraintError) -> Int32 {
+    mutating func opened(_ bracket: Unicode.Scalar, _ from: Int32) throws(ConstraintError) -> Int32
+    {
         let inside = try builder.state()
         let next = try builder.state()
         let byte = UInt8(ascii: bracket)
