@@ -69,6 +69,10 @@ final class ConstraintStore: Sendable {
         masks.withLock { $0.allowed(configuration, tokensLeft: tokensLeft) }
     }
 
+    func tokenDistance(_ configuration: Int32) -> Int {
+        masks.withLock { $0.tokenDistance(configuration) }
+    }
+
     /// The configuration after a token, and whether the text is finished there.
     func next(_ configuration: Int32, token: Int32) -> (Int32, Bool)? {
         masks.withLock { masks in

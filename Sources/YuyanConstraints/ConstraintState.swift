@@ -29,6 +29,11 @@ public struct ConstraintState: Sendable {
         return TokenMask(words: store.allowed(configuration, tokensLeft: tokensLeft))
     }
 
+    /// Tokens that suffice to complete the text: an answer with as many left is never cut short.
+    ///
+    /// Those of the completion with the fewest bytes; another one may have fewer tokens.
+    public var sufficientTokens: Int { hasEnded ? 0 : store.tokenDistance(configuration) }
+
     /// Whether a token may come next, however many are left.
     public func allows(_ token: Int32) -> Bool {
         if store.isEnd(token) { return hasEnded || store.accepts(configuration) }

@@ -39,9 +39,9 @@ struct ConstraintSpeedTests {
             var cached: [Duration] = []
             var last: [Duration] = []
             var accept: [Duration] = []
-            for _ in 0..<6 {
+            for _ in 0..<2 {
                 var state = constraint.start()
-                let budget = 300
+                let budget = 80
                 var texts: [UInt8] = []
                 for step in 0..<budget {
                     var mask = TokenMask(words: [])

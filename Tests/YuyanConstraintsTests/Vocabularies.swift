@@ -63,10 +63,9 @@ enum Vocabularies {
     }()
 }
 
-/// The tokens of the shortest answer.
+/// Tokens with which an answer can be completed.
 func leastTokens(_ constraint: CompiledConstraint, _ vocabulary: ConstraintVocabulary) -> Int {
-    var random = SeededGenerator(seed: 0)
-    return Walk(constraint, vocabulary, budget: 0, &random).tokens.count
+    constraint.start().sufficientTokens
 }
 
 /// An answer of random allowed tokens.

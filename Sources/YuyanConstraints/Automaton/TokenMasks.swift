@@ -248,7 +248,7 @@ extension TokenMasks {
     /// Of the shortest completions in bytes the first in byte order is taken, and of its splits into
     /// tokens one with the fewest. Whatever token of that split comes next, the rest of the text is
     /// the completion from there, so that following it always closes in time.
-    private mutating func tokenDistance(_ configuration: Int32) -> Int {
+    mutating func tokenDistance(_ configuration: Int32) -> Int {
         var chain: [Int32] = [configuration]
         var text: [UInt8] = []
         var isKnown = 0
