@@ -249,6 +249,7 @@ extension TokenMasks {
     /// tokens one with the fewest. Whatever token of that split comes next, the rest of the text is
     /// the completion from there, so that following it always closes in time.
     mutating func tokenDistance(_ configuration: Int32) -> Int {
+        if let distance = known(configuration) { return Int(distance) }
         var chain: [Int32] = [configuration]
         var text: [UInt8] = []
         var isKnown = 0
