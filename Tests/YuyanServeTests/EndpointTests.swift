@@ -1,5 +1,7 @@
 import Synchronization
 import Testing
+import YuyanText
+import YuyanEngine
 import YuyanFormats
 import YuyanNN
 

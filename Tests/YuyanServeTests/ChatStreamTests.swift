@@ -1,4 +1,5 @@
 import Testing
+import YuyanText
 import YuyanEngine
 import YuyanFormats
 

@@ -1,4 +1,6 @@
 import Testing
+import YuyanText
+import YuyanEngine
 import YuyanFormats
 
 @testable import YuyanServe

@@ -1,5 +1,7 @@
 import TestSupport
 import Testing
+import YuyanText
+import YuyanEngine
 import YuyanFormats
 
 @testable import YuyanServe

@@ -1,5 +1,6 @@
 import Testing
-import YuyanEngine
+import YuyanText
+@testable import YuyanEngine
 import YuyanFormats
 
 @testable import YuyanServe
@@ -76,16 +77,16 @@ struct CompletionTests {
     @Test("answers with the likeliest of best_of samples")
     func bestOf() async throws {
         let fixture = try ServiceFixture { request in
-            (0..<request.sampleCount).flatMap { sample -> [GenerationEvent] in
-                [
-                    .token(
-                        sample: sample, token: Int32(70 + sample),
-                        logProbabilities: .init(
-                            chosen: .init(token: 70, logProbability: sample == 2 ? -0.1 : -3),
-                            top: [])),
-                    .finished(sample: sample, finish: .length),
-                ]
+            var events: [GenerationEvent] = []
+            for sample in 0..<request.sampleCount {
+                let chosen = TokenLogProbability(
+                    token: 70, logProbability: sample == 2 ? -0.1 : -3)
+                let scores = TokenLogProbabilities(chosen: chosen, top: [])
+                events.append(
+                    .token(sample: sample, token: Int32(70 + sample), logProbabilities: scores))
+                events.append(.finished(sample: sample, finish: .length))
             }
+            return events
         }
         let (_, body) = try await fixture.json(
             "/v1/completions", #"{"prompt": "x", "best_of": 4}"#)

@@ -1,5 +1,6 @@
 import TestSupport
 import Testing
+import YuyanEngine
 import YuyanFormats
 import YuyanText
 

@@ -1,4 +1,5 @@
 import Testing
+import YuyanText
 import YuyanConstraints
 import YuyanEngine
 import YuyanFormats

@@ -1,6 +1,6 @@
 import TestSupport
 import Testing
-import YuyanEngine
+@testable import YuyanEngine
 import YuyanFormats
 import YuyanText
 
