@@ -28,6 +28,8 @@ public struct ServiceConfiguration: Sendable {
     public var repeatsReasoning = false
     /// `system_fingerprint` of answers; nil for null.
     public var fingerprint: String?
+    /// Whether requests may load and forget adapters; they name folders of the server.
+    public var allowsAdapterChanges = true
     /// Compiled constraints kept for the next request that wants the same.
     public var cachedConstraints = 64
     /// Prompts of one body that are in the engine at the same time.

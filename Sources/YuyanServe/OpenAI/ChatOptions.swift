@@ -31,6 +31,11 @@ extension Service {
     ) throws(RequestError) -> ChatInput {
         var parameters = try SamplingFields.parameters(
             body, defaults: configuration.sampling, vocabularySize: engine.vocabularySize)
+        if let breakers = body.strings("dry_sequence_breakers") {
+            parameters.dry.sequenceBreakers = breakers.filter { !$0.isEmpty }.map {
+                text.tokenizer.encode($0, addSpecial: false)
+            }
+        }
         try parameters.limit(maxTokens ?? configuration.defaultMaxTokens)
         var input = ChatInput(turns: turns, parameters: parameters)
         input.model = body.string("model")

@@ -66,8 +66,8 @@ extension Service {
     }
 
     private func registry() throws(RequestError) -> any AdapterRegistry {
-        guard let adapters else {
-            throw .body("this server loads no adapters; start it with --adapter NAME=DIR")
+        guard let adapters, configuration.allowsAdapterChanges else {
+            throw .body("this server takes no adapters from requests")
         }
         return adapters
     }

@@ -23,6 +23,7 @@ enum SamplingFields {
             Field("dry_base", .number(1...100)),
             Field("dry_allowed_length", .integer(1...Int(Int32.max))),
             Field("dry_penalty_last_n", .integer(-1...Int(Int32.max))),
+            Field("dry_sequence_breakers", .list(.string(maxBytes: 256), count: 0...64)),
             Field("logit_bias", .map(.number(-100...100), maxCount: limits.maxBiases)),
             Field("seed", .integer(Int.min...Int.max)),
             Field("stop", .either([stop, .list(stop, count: 0...limits.maxStops)])),
