@@ -16,6 +16,7 @@ public final class Session {
     public private(set) var cachedTokens: [Int32] = []
     private let model: Decoder
     private let device: Device
+    private let adapter: LowRankAdapter?
     private var allocator: BlockAllocator
     private var blocks: [Int32] = []
     /// Longest sequence length that a cached key was rotated for.
@@ -24,13 +25,15 @@ public final class Session {
     /// - Parameters:
     ///   - chunkSize: Tokens to a prefill pass; memory for activations grows with it.
     ///   - contextLimit: At most the model's own maximum, which is the default.
+    ///   - adapter: Low-rank update of the weights, loaded for `model`; nil for the model as it is.
     public init(
         model: Decoder, device: Device, keyValueType: KeyValueType = .f16, chunkSize: Int = 512,
-        contextLimit: Int? = nil
+        contextLimit: Int? = nil, adapter: LowRankAdapter? = nil
     ) {
         precondition(chunkSize > 0, "chunks of \(chunkSize) tokens")
         self.model = model
         self.device = device
+        self.adapter = adapter
         self.chunkSize = chunkSize
         self.contextLimit = min(contextLimit ?? .max, model.shape.contextLength)
         cache = KeyValueBlocks(layout: model.cacheLayout(type: keyValueType))
@@ -53,12 +56,14 @@ public final class Session {
         while cachedTokens.count < prompt.count {
             let start = cachedTokens.count
             let end = start + min(chunkSize, prompt.count - start)
-            let hidden = try forward(Array(prompt[start..<end]), contextLength: prompt.count)
+            let (batch, hidden) = try forward(
+                Array(prompt[start..<end]), contextLength: prompt.count)
             if let onRow {
-                try visit(hidden, firstPosition: start, onRow)
+                try visit(hidden, of: batch, firstPosition: start, onRow)
             }
             if end == prompt.count {
-                logits = model.logits(hidden: hidden, rows: [end - start - 1], on: device)
+                logits = model.logits(
+                    hidden: hidden, rows: [end - start - 1], of: batch, on: device)
             }
         }
         guard let logits else { throw GenerationError.emptyPrompt }
@@ -70,8 +75,8 @@ public final class Session {
     /// - Throws: `GenerationError.contextExceeded` if the context is full, `.unknownToken`.
     public func decode(_ token: Int32) throws -> Tensor {
         try check(known: token)
-        let hidden = try forward([token], contextLength: nil)
-        return model.logits(hidden: hidden, rows: [0], on: device)
+        let (batch, hidden) = try forward([token], contextLength: nil)
+        return model.logits(hidden: hidden, rows: [0], of: batch, on: device)
     }
 
     /// How many tokens of a prompt `prefill` takes from the cache; the last is always computed.
@@ -104,7 +109,9 @@ public final class Session {
     /// Whether the context is full.
     public var isFull: Bool { cachedTokens.count >= contextLimit }
 
-    private func forward(_ tokens: [Int32], contextLength: Int?) throws -> Tensor {
+    private func forward(
+        _ tokens: [Int32], contextLength: Int?
+    ) throws -> (TokenBatch, hidden: Tensor) {
         let start = cachedTokens.count
         let needed =
             (start + tokens.count + KeyValueLayout.blockTokens - 1)
@@ -117,22 +124,24 @@ public final class Session {
         }
         blocks += more
         let batch = TokenBatch(
-            tokens: tokens, firstPosition: start, blocks: blocks, contextLength: contextLength)
+            tokens: tokens, firstPosition: start, blocks: blocks, contextLength: contextLength,
+            adapter: adapter)
         let hidden = model.hiddenStates(batch, cache: cache, on: device)
         cachedTokens += tokens
         longestContext = max(longestContext, contextLength ?? 0, cachedTokens.count)
-        return hidden
+        return (batch, hidden)
     }
 
     private func visit(
-        _ hidden: Tensor, firstPosition: Int,
+        _ hidden: Tensor, of batch: TokenBatch, firstPosition: Int,
         _ onRow: (Int, UnsafeBufferPointer<Float>) throws -> Void
     ) throws {
         // A few rows at a time: logits of a whole chunk would take more memory than the model.
         let rowsEach = 48
         for start in stride(from: 0, to: hidden.rowCount, by: rowsEach) {
             let end = min(start + rowsEach, hidden.rowCount)
-            let logits = model.logits(hidden: hidden, rows: Array(start..<end), on: device)
+            let logits = model.logits(
+                hidden: hidden, rows: Array(start..<end), of: batch, on: device)
             for row in start..<end {
                 try logits.withRow(row - start) { try onRow(firstPosition + row, $0) }
             }

@@ -15,13 +15,14 @@ extension Decoder {
             checkpoint.entry(
                 "model.embed_tokens.weight", shape: [shape.vocabularySize, shape.width]),
             on: device)
+        let lastModule = shape.layerCount * BlockLoader.modulesPerLayer
         let head: Linear =
             if shape.tiedEmbeddings {
-                Linear(weight: table)
+                Linear(weight: table, module: Module(number: lastModule, path: "lm_head"))
             } else {
                 try checkpoint.linear(
                     "lm_head", inputWidth: shape.width, outputWidth: shape.vocabularySize,
-                    bias: false, on: device)
+                    bias: false, module: lastModule, on: device)
             }
         self.init(
             shape: shape, embeddingTable: table,
@@ -36,14 +37,18 @@ private struct BlockLoader {
     let shape: ModelShape
     let device: Device
     let interleaved: Bool
+    /// Projections of a layer, in the order q, k, v, o, gate, up, down.
+    static let modulesPerLayer = 7
 
     func block(_ index: Int) throws -> TransformerBlock {
         let prefix = "model.layers.\(index)."
+        let module = index * Self.modulesPerLayer
         return TransformerBlock(
             attentionNorm: try norm(prefix + "input_layernorm"),
-            attention: try attention(prefix + "self_attn.", window: shape.windows[index]),
+            attention: try attention(
+                prefix + "self_attn.", module: module, window: shape.windows[index]),
             feedForwardNorm: try norm(prefix + "post_attention_layernorm"),
-            feedForward: try feedForward(prefix + "mlp."))
+            feedForward: try feedForward(prefix + "mlp.", module: module + 4))
     }
 
     func norm(_ name: String, count: Int? = nil) throws -> RMSNorm {
@@ -52,21 +57,24 @@ private struct BlockLoader {
             epsilon: Float(shape.normEpsilon))
     }
 
-    private func attention(_ prefix: String, window: Int?) throws -> SelfAttention {
+    private func attention(
+        _ prefix: String, module: Int, window: Int?
+    ) throws -> SelfAttention {
         let D = shape.headDimension
-        func project(_ name: String, heads: Int, rotates: Bool) throws -> Linear {
+        func project(_ name: String, _ place: Int, heads: Int, rotates: Bool) throws -> Linear {
             try checkpoint.linear(
                 prefix + name, inputWidth: shape.width, outputWidth: heads * D,
                 bias: shape.queryKeyValueBias,
-                rowOrder: rotates && interleaved ? halvesFromPairs(heads: heads) : nil, on: device)
+                rowOrder: rotates && interleaved ? halvesFromPairs(heads: heads) : nil,
+                module: module + place, on: device)
         }
         return SelfAttention(
-            query: try project("q_proj", heads: shape.heads, rotates: true),
-            key: try project("k_proj", heads: shape.keyValueHeads, rotates: true),
-            value: try project("v_proj", heads: shape.keyValueHeads, rotates: false),
+            query: try project("q_proj", 0, heads: shape.heads, rotates: true),
+            key: try project("k_proj", 1, heads: shape.keyValueHeads, rotates: true),
+            value: try project("v_proj", 2, heads: shape.keyValueHeads, rotates: false),
             output: try checkpoint.linear(
                 prefix + "o_proj", inputWidth: shape.heads * D, outputWidth: shape.width,
-                bias: shape.outputBias, on: device),
+                bias: shape.outputBias, module: module + 3, on: device),
             queryNorm: shape.queryKeyNorm ? try norm(prefix + "q_norm", count: D) : nil,
             keyNorm: shape.queryKeyNorm ? try norm(prefix + "k_norm", count: D) : nil,
             shape: AttentionShape(
@@ -74,16 +82,18 @@ private struct BlockLoader {
                 window: window))
     }
 
-    private func feedForward(_ prefix: String) throws -> GatedFeedForward {
-        func project(_ name: String, from inputWidth: Int, to outputWidth: Int) throws -> Linear {
+    private func feedForward(_ prefix: String, module: Int) throws -> GatedFeedForward {
+        func project(
+            _ name: String, _ place: Int, from inputWidth: Int, to outputWidth: Int
+        ) throws -> Linear {
             try checkpoint.linear(
                 prefix + name, inputWidth: inputWidth, outputWidth: outputWidth,
-                bias: shape.feedForwardBias, on: device)
+                bias: shape.feedForwardBias, module: module + place, on: device)
         }
         return GatedFeedForward(
-            gate: try project("gate_proj", from: shape.width, to: shape.hiddenWidth),
-            up: try project("up_proj", from: shape.width, to: shape.hiddenWidth),
-            down: try project("down_proj", from: shape.hiddenWidth, to: shape.width))
+            gate: try project("gate_proj", 0, from: shape.width, to: shape.hiddenWidth),
+            up: try project("up_proj", 1, from: shape.width, to: shape.hiddenWidth),
+            down: try project("down_proj", 2, from: shape.hiddenWidth, to: shape.width))
     }
 
     /// Undoes GGUF's reordering of llama's q and k rows: pairs back to halves.

@@ -11,11 +11,19 @@ public struct TokenBatch: Sendable {
         public let attention: SequenceSegment
         /// Tokens of the sequence known when this pass began; only dynamic NTK reads it.
         public let contextLength: Int
+        /// Low-rank update of the weights for these tokens; nil for the model as it is.
+        public let adapter: LowRankAdapter?
 
-        /// - Parameter contextLength: At least what the segment reaches; by default just that. Give
-        ///   the whole prompt's length while its chunks are prefilled.
-        public init(_ attention: SequenceSegment, contextLength: Int? = nil) {
+        /// - Parameters:
+        ///   - contextLength: At least what the segment reaches; by default just that. Give the
+        ///     whole prompt's length while its chunks are prefilled.
+        ///   - adapter: Loaded for the model that runs the batch.
+        public init(
+            _ attention: SequenceSegment, contextLength: Int? = nil,
+            adapter: LowRankAdapter? = nil
+        ) {
             self.attention = attention
+            self.adapter = adapter
             let reached = attention.firstPosition + attention.rows.count
             self.contextLength = max(contextLength ?? reached, reached)
         }
@@ -40,11 +48,14 @@ public struct TokenBatch: Sendable {
 
     /// One sequence's tokens from `firstPosition` on.
     public init(
-        tokens: [Int32], firstPosition: Int, blocks: [Int32], contextLength: Int? = nil
+        tokens: [Int32], firstPosition: Int, blocks: [Int32], contextLength: Int? = nil,
+        adapter: LowRankAdapter? = nil
     ) {
         let segment = SequenceSegment(
             rows: 0..<tokens.count, firstPosition: firstPosition, blocks: blocks)
-        self.init(tokens: tokens, segments: [Segment(segment, contextLength: contextLength)])
+        self.init(
+            tokens: tokens,
+            segments: [Segment(segment, contextLength: contextLength, adapter: adapter)])
     }
 
     var attentionSegments: [SequenceSegment] { segments.map(\.attention) }

@@ -18,14 +18,31 @@ public final class Device: Sendable {
     public let precision: Precision
     let kernels: Kernels
     let scratch: WorkerScratch
-    let weights = WeightArena()
+    let weights: WeightArena
 
     /// - Parameters:
     ///   - threads: Workers; the number of processors by default.
     ///   - instructionSet: One that this processor has; the best by default.
-    public init(
+    public convenience init(
         threads: Int = ThreadPool.processorCount, instructionSet: InstructionSet = .best,
         precision: Precision = .int16
+    ) {
+        self.init(
+            threads: threads, instructionSet: instructionSet, precision: precision,
+            weights: WeightArena())
+    }
+
+    /// A device that packs weights on the calling thread, beside whatever `other` is computing.
+    ///
+    /// Its memory comes in pieces of `pieceBytes`, which die with the matrices packed on it.
+    package convenience init(packingFor other: Device, pieceBytes: Int) {
+        self.init(
+            threads: 1, instructionSet: other.instructionSet, precision: other.precision,
+            weights: WeightArena(pieceBytes: pieceBytes))
+    }
+
+    private init(
+        threads: Int, instructionSet: InstructionSet, precision: Precision, weights: WeightArena
     ) {
         guard let table = yk_kernels_for(instructionSet.code) else {
             preconditionFailure("this processor has no \(instructionSet.rawValue) instructions")
@@ -35,6 +52,7 @@ public final class Device: Sendable {
         self.precision = precision
         kernels = Kernels(table: table)
         scratch = WorkerScratch(workers: threads)
+        self.weights = weights
     }
 
     /// The kernels' own name, as `doctor` prints it.

@@ -6,7 +6,7 @@
 public struct Tensor: @unchecked Sendable {
     /// Sizes of the axes, outermost first; empty for a scalar.
     public let shape: [Int]
-    let storage: Storage
+    private(set) var storage: Storage
 
     /// Undefined contents, for an operation to fill.
     init(uninitialized shape: [Int]) {
@@ -70,6 +70,14 @@ public struct Tensor: @unchecked Sendable {
     private init(shape: [Int], storage: Storage) {
         self.shape = shape
         self.storage = storage
+    }
+
+    /// The same elements in memory that no other tensor shares, so that they may be written.
+    mutating func makeUnique() {
+        guard !isKnownUniquelyReferenced(&storage) else { return }
+        let copy = Storage(byteCount: storage.byteCount)
+        copy.start.copyMemory(from: storage.start, byteCount: storage.byteCount)
+        storage = copy
     }
 
     var pointer: UnsafeMutablePointer<Float> {

@@ -12,13 +12,15 @@ final class WeightArena: Sendable {
         var start: UnsafeMutableRawPointer { piece.start + offset }
     }
 
-    private static let pieceBytes = 96 << 20
+    private let pieceBytes: Int
     private let last = Mutex<(piece: Storage, used: Int)?>(nil)
+
+    init(pieceBytes: Int = 96 << 20) { self.pieceBytes = pieceBytes }
 
     /// Undefined contents, 64-byte aligned.
     func allocate(_ byteCount: Int) -> Place {
         let size = (byteCount + 63) & ~63
-        if size > Self.pieceBytes / 2 {
+        if size > pieceBytes / 2 {
             return Place(piece: Storage(byteCount: size), offset: 0)
         }
         return last.withLock { last in
@@ -26,7 +28,7 @@ final class WeightArena: Sendable {
                 last = (piece, used + size)
                 return Place(piece: piece, offset: used)
             }
-            let piece = Storage(byteCount: Self.pieceBytes)
+            let piece = Storage(byteCount: pieceBytes)
             last = (piece, size)
             return Place(piece: piece, offset: 0)
         }

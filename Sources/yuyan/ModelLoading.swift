@@ -98,10 +98,14 @@ extension Tokenizer {
 }
 
 extension LoadedModel {
-    func session(_ options: CacheOptions) -> Session {
+    /// - Parameter adapter: A PEFT directory, or nil for the model as it is.
+    func session(_ options: CacheOptions, adapter: String? = nil) throws -> Session {
         Session(
             model: decoder, device: device, keyValueType: options.kv, chunkSize: options.chunk,
-            contextLimit: options.context)
+            contextLimit: options.context,
+            adapter: try adapter.map {
+                try LowRankAdapter(name: $0, directory: $0, for: decoder, on: device)
+            })
     }
 
     /// Renders a conversation through the model's chat template, ready for the answer.

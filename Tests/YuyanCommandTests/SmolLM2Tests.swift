@@ -61,6 +61,35 @@ struct SmolLM2Tests {
         }
     }
 
+    @Test(
+        "an adapter changes the answer, and one of no size does not",
+        .enabled(if: Binary.path != nil, "no release binary"))
+    func adapter() throws {
+        let folder = TemporaryFolder()
+        var image = AdapterImage(
+            modules: (0..<30).map { ("model.layers.\($0).self_attn.q_proj", 576, 576) }, rank: 2,
+            seed: 4)
+        func ids() throws -> [Int] {
+            image.write(to: folder)
+            let result = try Binary.run([
+                "generate", "--model", try #require(Models.smolLM2), "--prompt", question, "--json",
+                "--max-tokens", "8", "--adapter", folder.path,
+            ])
+            #expect(result.status == 0, "\(result.errors)")
+            return try result.json().array("tokens").compactMap(\.int)
+        }
+        #expect(try ids() != franceAnswer.map { Int($0) })
+        image.set("lora_alpha", 0)
+        #expect(try ids() == franceAnswer.map { Int($0) })
+        image.tensors.removeLast()
+        image.write(to: folder)
+        let refused = try Binary.run([
+            "generate", "--model", try #require(Models.smolLM2), "--prompt", question,
+            "--adapter", folder.path,
+        ])
+        #expect(refused.status == 1 && refused.errors.contains("lora_B.weight"), "\(refused)")
+    }
+
     @Test("a second turn computes only what is new, and answers as if nothing were cached")
     func prefixReuse() throws {
         let model = try loaded()

@@ -81,6 +81,7 @@ struct Feeding: CustomStringConvertible {
     var keyValueType = KeyValueType.f32
     /// What every pass is told of the sequence's length; nil for what it has reached.
     var contextLength: Int?
+    var adapter: LowRankAdapter?
 
     var description: String { "chunks of \(chunk), \(keyValueType) cache" }
 }
@@ -99,9 +100,10 @@ func logits(
         let end = start + min(feeding.chunk, tokens.count - start)
         let batch = TokenBatch(
             tokens: Array(tokens[start..<end]), firstPosition: start, blocks: blocks,
-            contextLength: feeding.contextLength)
+            contextLength: feeding.contextLength, adapter: feeding.adapter)
         let hidden = model.hiddenStates(batch, cache: cache, on: device)
-        result += model.logits(hidden: hidden, rows: Array(0..<end - start), on: device).values
+        result +=
+            model.logits(hidden: hidden, rows: Array(0..<end - start), of: batch, on: device).values
         start = end
     }
     return result

@@ -21,13 +21,26 @@ public final class Engine: InferenceEngine {
 
     /// Starts the engine's thread; it ends when the engine is released.
     ///
-    /// - Parameter endOfSequence: The model's own stop tokens.
+    /// - Parameters:
+    ///   - endOfSequence: The model's own stop tokens.
+    ///   - draftModel: Guesses if `configuration.speculation` is `.draft`; of the same vocabulary.
     /// - Throws: `EngineError.invalid` if the cache is too small for a single block, or a limit is
     ///   below 1.
     public init(
         model: Decoder, device: Device, configuration: EngineConfiguration = .init(),
-        endOfSequence: [Int32] = []
+        endOfSequence: [Int32] = [], draftModel: Decoder? = nil
     ) throws(EngineError) {
+        if configuration.speculation == .draft {
+            guard let draftModel else {
+                throw .invalid(field: "speculation", message: "'draft' needs a draft model")
+            }
+            guard draftModel.shape.vocabularySize == model.shape.vocabularySize else {
+                throw .invalid(
+                    field: "draftModel",
+                    message: "has \(draftModel.shape.vocabularySize) tokens, the model "
+                        + "\(model.shape.vocabularySize); both must share one vocabulary")
+            }
+        }
         let layout = model.cacheLayout(type: configuration.keyValueType)
         let blockCount = min(configuration.keyValueBytes / layout.blockBytes, Int(Int32.max))
         guard blockCount >= 1 else {
@@ -52,7 +65,7 @@ public final class Engine: InferenceEngine {
             blockCount * KeyValueLayout.blockTokens)
         loop = EngineLoop(
             model: model, device: device, configuration: configuration, blockCount: blockCount,
-            contextLimit: contextLimit, endOfSequence: endOfSequence)
+            contextLimit: contextLimit, endOfSequence: endOfSequence, draftModel: draftModel)
         guard startThread({ [loop] in loop.run() }) else {
             throw .failed("the system refused a thread for the engine")
         }

@@ -18,6 +18,12 @@ public struct EngineConfiguration: Sendable {
     public var prefillBesideDecode = 128
     /// Whether prefixes are shared; they never change a bit of any answer.
     public var sharesPrefixes = true
+    /// How tokens are guessed ahead; never changes a bit of any answer.
+    public var speculation = Speculation.off
+    /// Most tokens to guess at once.
+    public var maxDraftLength = 8
+    /// Bytes of the draft model's own keys and values.
+    public var draftKeyValueBytes = 256 << 20
 
     /// 1 GiB of f16 keys and values.
     public init() {}

@@ -12,12 +12,14 @@ final class EngineLoop: Sendable {
     private let contextLimit: Int
     private let endOfSequence: [Int32]
     private let cache: KeyValueBlocks
+    private let draftModel: Decoder?
 
     init(
         model: Decoder, device: Device, configuration: EngineConfiguration, blockCount: Int,
-        contextLimit: Int, endOfSequence: [Int32]
+        contextLimit: Int, endOfSequence: [Int32], draftModel: Decoder?
     ) {
         self.model = model
+        self.draftModel = draftModel
         self.device = device
         self.configuration = configuration
         self.contextLimit = contextLimit
@@ -149,7 +151,8 @@ final class EngineLoop: Sendable {
         let runner = ModelRunner(
             model: model, device: device, cache: cache, contextLimit: contextLimit,
             endOfSequence: endOfSequence)
-        while let step = nextStep(runner) {
+        let speculator = speculator()
+        while let step = nextStep(runner, speculator) {
             if step.plan.isEmpty {
                 signal.wait()
                 continue
@@ -157,12 +160,14 @@ final class EngineLoop: Sendable {
             let planned = ContinuousClock.now
             let results = runner.compute(step)
             let computed = ContinuousClock.now
+            speculator?.record(step, results, time: computed - planned)
             deliver(step, results)
             let end = ContinuousClock.now
             state.withLock { state in
                 state.statistics.count(
-                    step.plan, compute: computed - planned,
-                    overhead: (planned - step.start) + (end - computed))
+                    step.plan, compute: computed - planned + step.draftTime,
+                    overhead: (planned - step.start) + (end - computed) - step.draftTime)
+                state.statistics.speculation = speculator?.summary
             }
         }
         let left = state.withLock { state in
@@ -173,21 +178,41 @@ final class EngineLoop: Sendable {
         for ticket in left { ticket.end(.draining) }
     }
 
+    private func speculator() -> Speculator? {
+        switch configuration.speculation {
+        case .off: return nil
+        case .ngram: return Speculator(PromptLookup(), maxLength: configuration.maxDraftLength)
+        case .draft:
+            guard let draftModel else { return nil }
+            let drafter = DraftModel(
+                draftModel, on: device, keyValueBytes: configuration.draftKeyValueBytes,
+                type: configuration.keyValueType, batchTokens: configuration.batchTokens)
+            return Speculator(drafter, maxLength: configuration.maxDraftLength)
+        }
+    }
+
     /// The next plan and the requests it serves; nil when the engine stops.
-    private func nextStep(_ runner: ModelRunner) -> EngineStep? {
+    private func nextStep(_ runner: ModelRunner, _ speculator: Speculator?) -> EngineStep? {
         let start = ContinuousClock.now
-        let (step, departed) = state.withLock { state -> (EngineStep?, [Int]) in
-            let departed = state.departed
-            state.departed = []
-            guard !state.isStopping else { return (nil, departed) }
-            let paused = state.tickets.values.filter(\.backlog.isFull).map(\.id)
-            let plan = state.scheduler.plan(paused: Set(paused))
-            var tickets: [Int: EngineTicket] = [:]
-            for item in plan.items { tickets[item.request] = state.tickets[item.request] }
-            return (EngineStep(start: start, plan: plan, tickets: tickets), departed)
+        let (decoding, departed) = state.withLock { state in
+            defer { state.departed = [] }
+            let decoding = speculator == nil ? [] : state.scheduler.decoding(state.paused)
+            return (decoding, state.departed)
         }
         runner.forget(departed)
-        return step
+        speculator?.forget(departed)
+        let drafting = ContinuousClock.now
+        let drafts =
+            speculator?.drafts(for: decoding, contextLimit: contextLimit) { runner.chooser(of: $0) }
+            ?? [:]
+        let draftTime = ContinuousClock.now - drafting
+        return state.withLock { state -> EngineStep? in
+            guard !state.isStopping else { return nil }
+            let plan = state.scheduler.plan(drafts: drafts, paused: state.paused)
+            var tickets: [Int: EngineTicket] = [:]
+            for item in plan.items { tickets[item.request] = state.tickets[item.request] }
+            return EngineStep(start: start, draftTime: draftTime, plan: plan, tickets: tickets)
+        }
     }
 
     /// Tells the scheduler what was computed, then the readers.

@@ -26,6 +26,9 @@ struct EngineState: Sendable {
         Set(scheduler.waiting.compactMap { scheduler.sequences[$0]?.request }).count
     }
 
+    /// Requests whose reader is behind.
+    var paused: Set<Int> { Set(tickets.values.filter(\.backlog.isFull).map(\.id)) }
+
     /// One of a request's samples ended; true if it was the last.
     mutating func close(_ sequence: Int, of ticket: Int) -> Bool {
         scheduler.remove(sequence)

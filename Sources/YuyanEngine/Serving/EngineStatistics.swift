@@ -19,6 +19,18 @@ public struct EngineStatistics: Sendable {
         public var adapter: String?
     }
 
+    /// How guessing ahead goes.
+    public struct Speculation: Sendable, Hashable {
+        /// Whether tokens are guessed now; off where a guess costs more than it saves.
+        public var isOn: Bool
+        /// Why, in one sentence for people.
+        public var explanation: String
+        /// Share of guessed tokens that were right when those before them were.
+        public var acceptance: Double
+        /// Mean guessed tokens of the last drafts.
+        public var length: Double
+    }
+
     public init() {}
 
     // Now.
@@ -50,6 +62,8 @@ public struct EngineStatistics: Sendable {
     public var drafts = 0
     /// Accepted drafts by place in the draft.
     public var acceptedByPosition: [Int] = []
+    /// What the speculation controller measures and has decided; nil without speculation.
+    public var speculation: Speculation?
     /// Time in forward passes, and in everything else of a step that had work.
     public var computeTime = Duration.zero
     public var overheadTime = Duration.zero

@@ -1,6 +1,8 @@
 /// A plan, and the requests that it computes for.
 struct EngineStep {
     let start: ContinuousClock.Instant
+    /// Time that guessing took.
+    let draftTime: Duration
     let plan: StepPlan
     let tickets: [Int: EngineTicket]
 }

@@ -38,6 +38,9 @@ final class ModelRunner {
         }
     }
 
+    /// A copy of a sequence's way of choosing, if it has chosen before.
+    func chooser(of sequence: Int) -> DraftChooser? { samples[sequence]?.chooser }
+
     /// Computes a plan; one result for each of its items.
     func compute(_ step: EngineStep) -> [ItemResult] {
         let plan = step.plan

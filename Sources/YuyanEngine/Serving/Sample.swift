@@ -36,7 +36,9 @@ final class Sample {
                 raw.reserveCapacity(logits.count)
                 for index in 0..<logits.count { raw.append(logits[unchecked: index]) }
             }
-            forbid(&logits, position: position)
+            forbid(
+                &logits, constraint: &constraint, sampler: sampler, position: position, contextLimit
+            )
             token = try sampler.sample(logits: &logits, position: position)
             if let wanted {
                 // The model's own view, as without a constraint.
@@ -53,18 +55,9 @@ final class Sample {
             finish: finish(after: token, position: position))
     }
 
-    private func forbid(_ logits: inout MutableSpan<Float>, position: Int) {
-        let limit = sampler.parameters.maxTokens ?? .max
-        let tokensLeft = min(limit - sampler.generatedCount, contextLimit - position + 1)
-        guard let mask = constraint?.allowedTokens(tokensLeft: tokensLeft) else { return }
-        for word in 0..<(logits.count + 63) / 64 {
-            let bits = word < mask.words.count ? mask.words[word] : 0
-            guard bits != .max else { continue }
-            for index in word * 64..<min(word * 64 + 64, logits.count)
-            where bits >> (index % 64) & 1 == 0 {
-                logits[unchecked: index] = -.infinity
-            }
-        }
+    /// A copy that chooses ahead, for guessing.
+    var chooser: DraftChooser {
+        DraftChooser(sampler: sampler, constraint: constraint, contextLimit: contextLimit)
     }
 
     private func finish(after token: Int32, position: Int) -> Finish? {

@@ -15,7 +15,9 @@ extension Scheduler {
         }
         var budget = configuration.batchTokens - plan.tokenCount
         if !plan.isEmpty { budget = min(budget, configuration.prefillBesideDecode) }
+        // A sequence that gave way to one before it waits now, although the loop still names it.
         for id in running where budget > 0 && sequences[id]?.isDecoding == false {
+            guard running.contains(id) else { continue }
             budget -= prefill(id, budget: budget, into: &plan)
         }
         admit(budget: budget, into: &plan)

@@ -119,6 +119,16 @@ struct Scheduler: Sendable {
         }
     }
 
+    /// The sequences that wait for one more token, with their tokens.
+    func decoding(_ paused: Set<Int>) -> [(id: Int, tokens: [Int32])] {
+        running.compactMap { id in
+            guard let sequence = sequences[id], sequence.isDecoding,
+                !paused.contains(sequence.request)
+            else { return nil }
+            return (id, sequence.tokens)
+        }
+    }
+
     // MARK: - Used by planning
 
     mutating func start(_ id: Int, sharing registrations: [BlockAllocator.Registration]) {

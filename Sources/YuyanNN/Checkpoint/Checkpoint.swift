@@ -94,19 +94,23 @@ public struct Checkpoint: Sendable {
 
     /// `name.weight` `[out, in]` (and `name.bias` `[out]`) as a projection.
     ///
-    /// - Parameter rowOrder: For each output row, the row of the file that it is.
+    /// - Parameters:
+    ///   - rowOrder: For each output row, the row of the file that it is.
+    ///   - module: Its number for adapters, which know it by `name`; nil if they cannot.
     public func linear(
         _ name: String, inputWidth: Int, outputWidth: Int, bias: Bool, rowOrder: [Int]? = nil,
-        on device: Device
+        module: Int? = nil, on device: Device
     ) throws -> Linear {
+        let module = module.map { Module(number: $0, path: name) }
         let weight = try PackedMatrix(
             entry(name + ".weight", shape: [outputWidth, inputWidth]), rowOrder: rowOrder,
             on: device)
-        guard bias else { return Linear(weight: weight) }
+        guard bias else { return Linear(weight: weight, module: module) }
         let values = try vector(name + ".bias", count: outputWidth)
-        guard let rowOrder else { return Linear(weight: weight, bias: values) }
+        guard let rowOrder else { return Linear(weight: weight, bias: values, module: module) }
         let flat = values.values
         return Linear(
-            weight: weight, bias: Tensor(rowOrder.map { flat[$0] }, shape: [outputWidth]))
+            weight: weight, bias: Tensor(rowOrder.map { flat[$0] }, shape: [outputWidth]),
+            module: module)
     }
 }

@@ -9,6 +9,8 @@ public final class Decoder: Sendable {
     let norm: RMSNorm
     let head: any Projection  // [V, C]
     let rotary: RotaryEmbedding
+    /// All projections that adapters can address, each at its module's number.
+    let projections: [any Projection]
 
     /// Puts loaded parts together, and derives the rotary frequencies from `shape`.
     ///
@@ -29,16 +31,33 @@ public final class Decoder: Sendable {
         rotary = RotaryEmbedding(
             dimension: shape.rotaryDimension, theta: shape.ropeTheta,
             scaling: shape.rotaryScaling)
+        projections =
+            (blocks.flatMap { block in
+                let (attention, feedForward) = (block.attention, block.feedForward)
+                return [
+                    attention.query, attention.key, attention.value, attention.output,
+                    feedForward.gate, feedForward.up, feedForward.down,
+                ]
+            } + [head]).filter { $0.module != nil }
+        for (number, projection) in projections.enumerated() {
+            precondition(projection.module?.number == number, "modules out of order at \(number)")
+        }
     }
 
     /// Logits `[rows.count, V]` of some rows of the residual stream `[T, C]`.
     ///
     /// Prefill wants one row or none: the head is a third of a small model's work.
-    public func logits(hidden: Tensor, rows: [Int], on device: Device) -> Tensor {
+    ///
+    /// - Parameter batch: What `hidden` was computed from, so that adapters that update the head
+    ///   reach their rows; may be left out if none of its segments has an adapter.
+    public func logits(
+        hidden: Tensor, rows: [Int], of batch: TokenBatch? = nil, on device: Device
+    ) -> Tensor {
         let wanted =
             rows.count == hidden.rowCount && rows.first == 0
             ? hidden : gathered(hidden, rows: rows)
-        return head(norm(wanted, on: device), on: device)
+        let adapters = batch.flatMap { AdapterRows($0, rows: rows) }
+        return head(norm(wanted, on: device), adapters: adapters, on: device)
     }
 
     /// Rows `[T, C]` of the residual stream after the last norm: what the head, or a pooling, reads.
@@ -53,7 +72,8 @@ public final class Decoder: Sendable {
         _ batch: TokenBatch, cache: KeyValueBlocks, on device: Device
     ) -> Tensor {
         let pass = ForwardPass(
-            segments: batch.attentionSegments, rotary: rotary.table(for: batch), cache: cache,
+            segments: batch.attentionSegments, adapters: AdapterRows(batch),
+            rotary: rotary.table(for: batch), cache: cache,
             device: device)
         var x = embedding(batch.tokens, table: embeddingTable, on: device)
         for (layer, block) in blocks.enumerated() { x = block(x, layer: layer, pass: pass) }

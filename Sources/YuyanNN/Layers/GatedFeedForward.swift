@@ -13,8 +13,9 @@ public final class GatedFeedForward: Sendable {
         self.down = down
     }
 
-    func callAsFunction(_ x: Tensor, on device: Device) -> Tensor {
-        let parts = project(x, [gate, up], on: device)
-        return down(swiglu(gate: parts[0], up: parts[1], on: device), on: device)
+    func callAsFunction(_ x: Tensor, adapters: AdapterRows?, on device: Device) -> Tensor {
+        let parts = project(x, [gate, up], adapters: adapters, on: device)
+        return down(
+            swiglu(gate: parts[0], up: parts[1], on: device), adapters: adapters, on: device)
     }
 }

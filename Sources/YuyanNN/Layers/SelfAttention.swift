@@ -39,7 +39,7 @@ public final class SelfAttention: Sendable {
     /// Maps `[T, C]` to `[T, C]`, adding the tokens' keys and values to the cache.
     func callAsFunction(_ x: Tensor, layer: Int, pass: ForwardPass) -> Tensor {
         let device = pass.device
-        let parts = project(x, [query, key, value], on: device)
+        let parts = project(x, [query, key, value], adapters: pass.adapters, on: device)
         var (q, k) = (parts[0], parts[1])
         if let queryNorm { q = queryNorm(q, on: device) }
         if let keyNorm { k = keyNorm(k, on: device) }
@@ -51,13 +51,15 @@ public final class SelfAttention: Sendable {
         let mixed = attention(
             queries: q, segments: pass.segments, layer: layer, shape: shape, in: pass.cache,
             on: device)
-        return output(mixed, on: device)
+        return output(mixed, adapters: pass.adapters, on: device)
     }
 }
 
 /// What all layers of one forward pass share.
 struct ForwardPass {
     let segments: [SequenceSegment]
+    /// Nil if no segment has an adapter.
+    let adapters: AdapterRows?
     let rotary: RotaryTable
     let cache: KeyValueBlocks
     let device: Device

@@ -22,7 +22,8 @@ public final class TransformerBlock: Sendable {
         let device = pass.device
         let attended = add(
             x, attention(attentionNorm(x, on: device), layer: layer, pass: pass), on: device)
-        return add(
-            attended, feedForward(feedForwardNorm(attended, on: device), on: device), on: device)
+        let fed = feedForward(
+            feedForwardNorm(attended, on: device), adapters: pass.adapters, on: device)
+        return add(attended, fed, on: device)
     }
 }

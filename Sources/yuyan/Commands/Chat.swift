@@ -27,6 +27,8 @@ struct Chat: ParsableCommand {
 
     @Option(help: "A GGUF file, a Hugging Face directory, or a cached name.")
     var model: String
+    @Option(help: "A LoRA adapter for the model: a directory that PEFT saved.")
+    var adapter: String?
     @Option(help: "System message; the template's own by default.")
     var system: String?
     @Option(help: "Most tokens to an answer.")
@@ -48,7 +50,7 @@ struct Chat: ParsableCommand {
         let chosen = try sampling.parameters(maxTokens: maxTokens, defaults: (0.6, 0.9))
         let loaded = try LoadedModel(model, device: compute.device())
         let conversation = Conversation(
-            model: loaded, session: loaded.session(cache), system: system,
+            model: loaded, session: try loaded.session(cache, adapter: adapter), system: system,
             parameters: sampling.breaking(chosen, tokenizer: loaded.tokenizer))
         if json {
             try answerRequests(conversation)

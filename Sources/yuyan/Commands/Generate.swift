@@ -15,6 +15,8 @@ struct Generate: ParsableCommand {
 
     @Option(help: "A GGUF file, a Hugging Face directory, or a cached name.")
     var model: String
+    @Option(help: "A LoRA adapter for the model: a directory that PEFT saved.")
+    var adapter: String?
     @Option(help: "The text to continue.")
     var prompt: String
     @Option(help: "System message of the chat template.")
@@ -53,7 +55,7 @@ struct Generate: ParsableCommand {
             try sampling.parameters(maxTokens: maxTokens, logprobs: logprobs),
             tokenizer: loaded.tokenizer)
         let ids = try promptTokens(loaded)
-        let session = loaded.session(cache)
+        let session = try loaded.session(cache, adapter: adapter)
         var text = AnswerText(tokenizer: loaded.tokenizer, stops: parameters.stop)
         var firstToken: Duration?
         let result = try session.generate(

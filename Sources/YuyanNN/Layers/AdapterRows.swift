@@ -1,0 +1,110 @@
+import YuyanTensor
+
+/// Which rows of an activation are updated by which adapter.
+///
+/// Rows of one adapter are taken together, however many segments they come from, so that sequences
+/// that share an adapter share its products. Every row is computed by itself (docs/numerics.md,
+/// "Low-rank updates"), so the grouping changes no bit.
+public struct AdapterRows: Sendable {
+    private struct Group {
+        let adapter: LowRankAdapter
+        /// Rows in ascending order; nil for all of them.
+        var rows: [Int]?
+    }
+
+    private let groups: [Group]
+
+    /// The rows of a whole batch; nil if none of its segments has an adapter.
+    init?(_ batch: TokenBatch) {
+        guard batch.segments.contains(where: { $0.adapter != nil }) else { return nil }
+        self.init(
+            rowCount: batch.tokens.count,
+            parts: batch.segments.lazy.map { ($0.adapter, $0.attention.rows) })
+    }
+
+    /// Some rows of a batch, taken out of it in this order; nil if none of them has an adapter.
+    init?(_ batch: TokenBatch, rows: [Int]) {
+        guard batch.segments.contains(where: { $0.adapter != nil }) else { return nil }
+        let parts = rows.enumerated().map { place, row in
+            (batch.segment(ofRow: row).adapter, place..<place + 1)
+        }
+        guard parts.contains(where: { $0.0 != nil }) else { return nil }
+        self.init(rowCount: rows.count, parts: parts)
+    }
+
+    private init(rowCount: Int, parts: some Sequence<(LowRankAdapter?, Range<Int>)>) {
+        var groups: [Group] = []
+        var places: [ObjectIdentifier: Int] = [:]
+        for case (let adapter?, let rows) in parts {
+            let place = places[ObjectIdentifier(adapter)] ?? groups.count
+            if place == groups.count {
+                places[ObjectIdentifier(adapter)] = place
+                groups.append(Group(adapter: adapter, rows: []))
+            }
+            groups[place].rows?.append(contentsOf: rows)
+        }
+        if groups.count == 1, groups[0].rows?.count == rowCount { groups[0].rows = nil }
+        self.groups = groups
+    }
+
+    /// Updates the products `[T, out]` of one input `[T, in]` with several projections' weights.
+    func update(
+        _ products: inout [Tensor], of projections: [any Projection], input x: Tensor,
+        on device: Device
+    ) {
+        var single: [RowUpdate] = []
+        for group in groups {
+            var targets: [(index: Int, update: LowRankAdapter.Update)] = []
+            for (index, projection) in projections.enumerated() {
+                guard let module = projection.module,
+                    let update = group.adapter.update(of: module)
+                else { continue }
+                targets.append((index, update))
+            }
+            guard !targets.isEmpty else { continue }
+            let count = group.rows?.count ?? x.rowCount
+            if count <= Self.mostSingleRows {
+                for (index, update) in targets {
+                    for place in 0..<count {
+                        single.append(
+                            RowUpdate(
+                                target: index, row: group.rows?[place] ?? place,
+                                down: update.down, up: update.up, scale: update.scale,
+                                gain: update.gain))
+                    }
+                }
+                continue
+            }
+            let input = group.rows.map { gathered(x, rows: $0) } ?? x
+            let inner = linear(input, targets.map(\.update.down), on: device)
+            for ((index, update), inner) in zip(targets, inner) {
+                products[index].add(
+                    linear(scaled(inner, by: update.scale), update.up, on: device),
+                    at: group.rows, gain: update.gain, on: device)
+            }
+        }
+        if !single.isEmpty { updateRows(&products, single, input: x, on: device) }
+    }
+
+    /// Rows of one adapter up to which each is computed by itself, beside those of other adapters.
+    private static let mostSingleRows = 2
+}
+
+extension TokenBatch {
+    /// The segment that a row belongs to.
+    fileprivate func segment(ofRow row: Int) -> Segment {
+        var (low, high) = (0, segments.count)
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if segments[middle].attention.rows.lowerBound <= row {
+                low = middle
+            } else {
+                high = middle
+            }
+        }
+        precondition(
+            low < high && segments[low].attention.rows.contains(row),
+            "row \(row) of a batch of \(tokens.count)")
+        return segments[low]
+    }
+}
