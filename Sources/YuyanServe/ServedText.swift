@@ -1,0 +1,42 @@
+import YuyanText
+
+/// The text side of the served model: tokenizer, chat format, names.
+public struct ServedText: Sendable {
+    /// Turns text into ids and back.
+    public let tokenizer: Tokenizer
+    /// The model's chat format; nil if it has none, and chat requests are refused.
+    public let template: ChatTemplate?
+    /// The model's name in the API.
+    public let modelID: String
+    /// Other names under which requests may ask for it.
+    public let aliases: [String]
+    /// Seconds since 1970 when the model was loaded.
+    public let created: Int
+    /// Positions the model was trained for, as `/v1/models` reports them.
+    public let trainedContext: Int
+    /// Weights in the model, and their bytes in memory; nil if unknown.
+    public let parameterCount: Int?
+    public let byteCount: Int?
+
+    let special: SpecialTexts
+    let toolFormat: ToolFormat
+    let capabilities: TemplateCapabilities
+
+    /// Gathers the parts.
+    public init(
+        tokenizer: Tokenizer, template: ChatTemplate?, modelID: String, aliases: [String] = [],
+        created: Int, trainedContext: Int, parameterCount: Int? = nil, byteCount: Int? = nil
+    ) {
+        self.tokenizer = tokenizer
+        self.template = template
+        self.modelID = modelID
+        self.aliases = aliases
+        self.created = created
+        self.trainedContext = trainedContext
+        self.parameterCount = parameterCount
+        self.byteCount = byteCount
+        special = SpecialTexts(tokenizer)
+        toolFormat = .hermes
+        capabilities = TemplateCapabilities(template)
+    }
+}
