@@ -83,7 +83,8 @@ let package = Package(
         + layers.map {
             .target(
                 name: $0.name, dependencies: dependencies($0.imports) + $0.products,
-                swiftSettings: settings)
+                // The page's files, which Tools/embed_web.py turns into Swift.
+                exclude: $0.name == "YuyanServe" ? ["Web"] : [], swiftSettings: settings)
         }
         + layers.map {
             .testTarget(
