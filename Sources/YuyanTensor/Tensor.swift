@@ -51,6 +51,16 @@ public struct Tensor: @unchecked Sendable {
         return try body(UnsafeBufferPointer(start: pointer + index * width, count: width))
     }
 
+    /// Lends the elements of one row for changing; of the caller's rows, no two may be one.
+    package func withMutableRow<R, E: Error>(
+        _ index: Int, _ body: (inout MutableSpan<Float>) throws(E) -> R
+    ) throws(E) -> R {
+        precondition(index >= 0 && index < rowCount, "row \(index) of \(shape)")
+        let row = UnsafeMutableBufferPointer(start: pointer + index * width, count: width)
+        var span = MutableSpan(_unsafeElements: row)
+        return try body(&span)
+    }
+
     /// The same elements under another shape.
     public func reshaped(to shape: [Int]) -> Tensor {
         precondition(shape.reduce(1, *) == count, "\(self.shape) cannot become \(shape)")

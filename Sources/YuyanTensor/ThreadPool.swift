@@ -80,25 +80,7 @@ private final class PoolState: @unchecked Sendable {
     }
 
     /// Whether the system gave the thread.
-    func start(worker: Int) -> Bool {
-        let argument = Unmanaged.passRetained(WorkerStart(state: self, worker: worker))
-        #if canImport(Darwin)
-            var thread: pthread_t?
-        #else
-            var thread = pthread_t()
-        #endif
-        let status = pthread_create(&thread, nil, workerEntry, argument.toOpaque())
-        guard status == 0 else {
-            argument.release()
-            return false
-        }
-        #if canImport(Darwin)
-            if let thread { pthread_detach(thread) }
-        #else
-            pthread_detach(thread)
-        #endif
-        return true
-    }
+    func start(worker: Int) -> Bool { startThread { self.serve(worker: worker) } }
 
     func stop() {
         stopping.store(true, ordering: .releasing)
@@ -168,31 +150,4 @@ private final class PoolState: @unchecked Sendable {
         pthread_mutex_unlock(mutex)
         return generation.load(ordering: .acquiring)
     }
-}
-
-private final class WorkerStart: Sendable {
-    let state: PoolState
-    let worker: Int
-
-    init(state: PoolState, worker: Int) {
-        self.state = state
-        self.worker = worker
-    }
-}
-
-#if canImport(Darwin)
-    private func workerEntry(_ argument: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-        runWorker(argument)
-        return nil
-    }
-#else
-    private func workerEntry(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-        if let argument { runWorker(argument) }
-        return nil
-    }
-#endif
-
-private func runWorker(_ argument: UnsafeMutableRawPointer) {
-    let start = Unmanaged<WorkerStart>.fromOpaque(argument).takeRetainedValue()
-    start.state.serve(worker: start.worker)
 }

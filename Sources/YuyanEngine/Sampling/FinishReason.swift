@@ -16,6 +16,8 @@ public struct Finish: Hashable, Sendable {
         case token(Int32)
         /// A string of `stop`.
         case string(String)
+        /// The constraint's text is complete and nothing may follow it.
+        case constraint
     }
 
     /// The reason, as OpenAI names it.

@@ -41,6 +41,11 @@ public final class Decoder: Sendable {
         return head(norm(wanted, on: device), on: device)
     }
 
+    /// Rows `[T, C]` of the residual stream after the last norm: what the head, or a pooling, reads.
+    public func normalized(hidden: Tensor, on device: Device) -> Tensor {
+        norm(hidden, on: device)
+    }
+
     /// Runs a batch, extends the cache, and returns the residual stream `[T, C]` before the last norm.
     ///
     /// - Parameter batch: Segments whose blocks belong to `cache`.
