@@ -11,7 +11,8 @@ let layers: [(name: String, imports: [String], products: [Target.Dependency])] =
     ("YuyanModels", ["YuyanNN", "YuyanTensor", "YuyanFormats"], []),
     ("YuyanConstraints", ["YuyanFormats"], []),
     (
-        "YuyanEngine", ["YuyanConstraints", "YuyanModels", "YuyanNN", "YuyanTensor", "YuyanFormats"],
+        "YuyanEngine",
+        ["YuyanConstraints", "YuyanModels", "YuyanNN", "YuyanTensor", "YuyanFormats"],
         []
     ),
     (

@@ -1,3 +1,4 @@
+import Logging
 import NIOCore
 import NIOHTTP1
 import Synchronization
@@ -119,6 +120,7 @@ struct Exchange: Sendable {
         _ outbound: Outbound
     ) async throws -> Bool {
         core.metrics.expect(requestID)
+        core.logText("prompt", request.body, requestID: requestID)
         let keepsAlive = head.isKeepAlive
         let task = Task { () async throws -> Ending in
             let response = await handler.respond(to: request)
@@ -129,19 +131,25 @@ struct Exchange: Sendable {
             try await outbound.write(
                 .head(responseHead(response, length: nil, keepsAlive: keepsAlive)))
             for await piece in events {
+                core.logText("piece", piece, requestID: requestID)
                 try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: piece))))
             }
-            return Task.isCancelled ? .cancelled(headSent: true) : .streamed(status: response.status)
+            return Task.isCancelled
+                ? .cancelled(headSent: true) : .streamed(status: response.status)
         }
         let timeout = TimeAmount(core.configuration.requestTimeout)
         let timer = connection.channel.eventLoop.scheduleTask(in: timeout) { task.cancel() }
-        connection.onClose { task.cancel() }
+        // A client that only reads may close its side at once; nothing is saved by cancelling it.
+        if head.method == .POST { connection.onClose { task.cancel() } }
         let result = await task.result
         connection.onClose(nil)
         timer.cancel()
 
         switch result {
         case .success(.response(let response)):
+            if case .bytes(let bytes) = response.body {
+                core.logText("answer", bytes, requestID: requestID)
+            }
             try await send(response, outbound, keepsAlive: keepsAlive)
             finish(status: response.status, template: template)
         case .success(.streamed(let status)):

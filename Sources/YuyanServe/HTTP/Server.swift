@@ -5,6 +5,7 @@ import NIOCore
 import NIOPosix
 import NIOSSL
 import Synchronization
+import YuyanEngine
 
 #if canImport(Glibc)
     import Glibc

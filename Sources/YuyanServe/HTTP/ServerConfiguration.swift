@@ -11,15 +11,18 @@ public struct ServerConfiguration: Sendable {
     public var apiKeys: [String] = []
     /// Origins whose pages may call the API; `*` for all.
     public var corsOrigins: [String] = []
-    /// PEM files of the certificate chain and its key; both or neither.
+    /// PEM file of the certificate chain; nil for HTTP without TLS.
     public var tlsCertificate: String?
+    /// PEM file of the certificate's key; given exactly if the chain is.
     public var tlsKey: String?
 
-    /// Most bytes of one body, and of all bodies that are held at one time.
+    /// Most bytes of one body.
     public var maxBodyBytes = 16 << 20
+    /// Most bytes of all bodies that are held at one time.
     public var maxHeldBodyBytes = 256 << 20
-    /// Most bytes of a request's headers, and most headers.
+    /// Most bytes of a request's headers.
     public var maxHeaderBytes = 32 << 10
+    /// Most headers of a request.
     public var maxHeaders = 128
     /// Most connections; others wait in the system's queue.
     public var maxConnections = 1024

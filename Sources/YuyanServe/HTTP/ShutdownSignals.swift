@@ -44,10 +44,12 @@ enum DetachedThread {
         let work = Unmanaged.passRetained(Work(body))
         #if canImport(Darwin)
             var thread: pthread_t?
-            let result = pthread_create(&thread, nil, { context in
-                Unmanaged<Work>.fromOpaque(context).takeRetainedValue().body()
-                return nil
-            }, work.toOpaque())
+            let result = pthread_create(
+                &thread, nil,
+                { context in
+                    Unmanaged<Work>.fromOpaque(context).takeRetainedValue().body()
+                    return nil
+                }, work.toOpaque())
             if result == 0, let thread { pthread_detach(thread) }
         #else
             var thread = pthread_t()

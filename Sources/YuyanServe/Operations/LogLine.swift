@@ -86,7 +86,8 @@ enum Timestamp {
             let digits = "\(value)"
             return String(repeating: "0", count: max(0, width - digits.count)) + digits
         }
-        let date = "\(padded(parts.tm_year + 1900, 4))-\(padded(parts.tm_mon + 1))-"
+        let date =
+            "\(padded(parts.tm_year + 1900, 4))-\(padded(parts.tm_mon + 1))-"
             + padded(parts.tm_mday)
         let clock = "\(padded(parts.tm_hour)):\(padded(parts.tm_min)):\(padded(parts.tm_sec))"
         return "\(date)T\(clock).\(padded(Int32(time.tv_nsec / 1_000_000), 3))Z"

@@ -18,7 +18,7 @@ struct ProcessFigures {
         var result = ProcessFigures()
         var usage = rusage()
         #if canImport(Glibc)
-            getrusage(RUSAGE_SELF, &usage)
+            getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         #else
             getrusage(Int32(RUSAGE_SELF), &usage)
         #endif
@@ -30,7 +30,8 @@ struct ProcessFigures {
             defer { fclose(file) }
             var line = [CChar](repeating: 0, count: 256)
             if fgets(&line, Int32(line.count), file) != nil {
-                let text = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+                let text = String(
+                    decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
                 let fields = text.split(separator: " ")
                 if fields.count > 1, let pages = Int(fields[1]) {
                     result.residentBytes = pages * Int(sysconf(Int32(_SC_PAGESIZE)))

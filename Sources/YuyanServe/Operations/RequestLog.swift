@@ -38,4 +38,15 @@ extension ServerCore {
         }
         logger.log(level: level, "request", metadata: fields)
     }
+
+    /// Logs what a request or an answer says, if the configuration asks for it.
+    func logText(_ what: Logger.Message, _ bytes: [UInt8], requestID: String) {
+        guard configuration.logPrompts else { return }
+        logger.info(
+            what,
+            metadata: [
+                "request_id": .string(requestID),
+                "text": .string(String(decoding: bytes, as: UTF8.self)),
+            ])
+    }
 }

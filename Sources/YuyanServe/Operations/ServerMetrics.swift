@@ -70,7 +70,7 @@ public final class ServerMetrics: ServiceObserver {
 
     /// Announces a request whose record will be asked for.
     func expect(_ requestID: String) {
-        state.withLock { $0.expected.updateValue(nil, forKey: requestID) }
+        state.withLock { _ = $0.expected.updateValue(nil, forKey: requestID) }
     }
 
     /// Counts an answer and hands over the record of its request, if there was one.

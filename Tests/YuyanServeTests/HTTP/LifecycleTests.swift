@@ -127,14 +127,18 @@ struct LifecycleTests {
                 try await ScriptedServer.run {
                     $0.tlsCertificate = certificate
                     $0.tlsKey = key
-                } _: { _ in }
+                } _: { _ in
+                }
             } throws: { error in
                 guard case ServerError.tls(let found, _) = error else { return false }
                 return found.hasSuffix(file)
             }
         }
         await #expect(throws: ServerError.halfTLS) {
-            try await ScriptedServer.run { $0.tlsCertificate = path } _: { _ in }
+            try await ScriptedServer.run {
+                $0.tlsCertificate = path
+            } _: { _ in
+            }
         }
     }
 }

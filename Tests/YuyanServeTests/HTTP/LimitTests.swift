@@ -21,7 +21,8 @@ struct LimitTests {
             let port = scripted.port
             let unannounced = try await blocking {
                 let client = try TestClient(port: port)
-                try client.send("POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n")
+                try client.send(
+                    "POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n")
                 for _ in 0..<3 {
                     try client.send("1f4\r\n" + String(repeating: "x", count: 500) + "\r\n")
                 }

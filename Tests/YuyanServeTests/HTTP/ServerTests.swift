@@ -53,7 +53,8 @@ struct ServerTests {
         try await ScriptedServer.run { scripted in
             let missing = try await scripted.ask("GET", "/nothing?x=1")
             #expect(missing.status == 404)
-            #expect(missing.text.hasPrefix(#"{"error": {"code": 404, "message": "there is nothing"#))
+            #expect(
+                missing.text.hasPrefix(#"{"error": {"code": 404, "message": "there is nothing"#))
             let wrong = try await scripted.ask("GET", "/echo")
             #expect(wrong.status == 405)
             #expect(wrong.headers["allow"] == "OPTIONS, POST")
@@ -138,9 +139,14 @@ struct ServerTests {
         try await ScriptedServer.run { scripted in
             let port = scripted.port
             await #expect {
-                try await ScriptedServer.run { $0.port = port } _: { _ in }
+                try await ScriptedServer.run {
+                    $0.port = port
+                } _: { _ in
+                }
             } throws: { error in
-                guard case ServerError.cannotListen(_, port, let cause) = error else { return false }
+                guard case ServerError.cannotListen(_, port, let cause) = error else {
+                    return false
+                }
                 return cause.contains("in use")
             }
         }

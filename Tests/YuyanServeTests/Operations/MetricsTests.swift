@@ -37,9 +37,11 @@ struct ExpositionReader {
                 guard suffixes.contains(where: { sample.name == family + $0 }) else {
                     throw Fault(description: "\(sample.name) in the family \(family)")
                 }
-                guard !samples.contains(where: {
-                    $0.name == sample.name && $0.labels == sample.labels
-                }) else { throw Fault(description: "\(line): twice") }
+                guard
+                    !samples.contains(where: {
+                        $0.name == sample.name && $0.labels == sample.labels
+                    })
+                else { throw Fault(description: "\(line): twice") }
                 samples.append(sample)
             }
         }
@@ -89,7 +91,9 @@ struct ExpositionReader {
                     }
                 }
                 guard labels.updateValue(value, forKey: String(label)) == nil else { throw fault }
-                if rest.first == "," { rest = rest.dropFirst() } else if rest.first != "}" {
+                if rest.first == "," {
+                    rest = rest.dropFirst()
+                } else if rest.first != "}" {
                     throw fault
                 }
             }
