@@ -14,8 +14,9 @@ public struct ServedText: Sendable {
     public let created: Int
     /// Positions the model was trained for, as `/v1/models` reports them.
     public let trainedContext: Int
-    /// Weights in the model, and their bytes in memory; nil if unknown.
+    /// Weights in the model; nil if unknown.
     public let parameterCount: Int?
+    /// Bytes of the weights in memory; nil if unknown.
     public let byteCount: Int?
 
     let special: SpecialTexts

@@ -64,7 +64,9 @@ public struct ServiceResponse: Sendable {
 /// asked for. Dropping the sequence and its iterator, or cancelling the task that iterates,
 /// cancels the request. It does not throw: a failure becomes an error event, then `[DONE]`.
 public struct ServiceEvents: AsyncSequence, Sendable {
+    /// One or more whole events.
     public typealias Element = [UInt8]
+    /// Failures become events.
     public typealias Failure = Never
 
     /// Makes pieces, one after the other, for one reader.
@@ -87,7 +89,9 @@ public struct ServiceEvents: AsyncSequence, Sendable {
 
 /// A method and a path that the service answers; `{name}` in a path stands for one part of it.
 public struct ServiceRoute: Sendable, Hashable {
+    /// The method in capitals.
     public var method: String
+    /// The path, maybe with a part in braces.
     public var path: String
 
     /// A route.
@@ -108,6 +112,7 @@ public final class Service: Sendable {
     let configuration: ServiceConfiguration
     let observer: (any ServiceObserver)?
     let constraints: ConstraintCache
+    let tables: FieldTables
 
     /// A service of one model.
     ///
@@ -127,6 +132,7 @@ public final class Service: Sendable {
         self.adapters = adapters
         self.configuration = configuration
         self.observer = observer
+        tables = FieldTables(configuration)
         constraints = ConstraintCache(text: text, capacity: configuration.cachedConstraints)
     }
 }

@@ -25,7 +25,9 @@ public struct RequestRecord: Sendable {
     public var sampleCount = 0
     /// The most tokens a sample might have had; nil for what the context holds.
     public var maxTokens: Int?
+    /// Tokens of all prompts.
     public var promptTokens = 0
+    /// Tokens of all samples.
     public var generatedTokens = 0
     /// Prompt tokens that were in the cache.
     public var cachedTokens = 0

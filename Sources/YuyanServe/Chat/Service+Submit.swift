@@ -1,0 +1,95 @@
+import YuyanEngine
+
+extension Service {
+    /// Hands a job to the engine.
+    ///
+    /// - Throws: `.engine` if the engine refuses it.
+    func submit(_ job: ChatJob, timer: RequestTimer) throws(RequestError) -> ChatSubmission {
+        let request = job.request
+        timer.update { record in
+            record.promptTokens += request.prompt.count
+            record.sampleCount += request.sampleCount
+            record.maxTokens = request.parameters.maxTokens
+        }
+        do throws(EngineError) {
+            return ChatSubmission(job: job, events: try engine.submit(request), timer: timer)
+        } catch {
+            throw .engine(error)
+        }
+    }
+
+    /// Everything that a request's events say, once they have ended.
+    func collect(_ submission: ChatSubmission) async throws -> CollectedAnswer {
+        let run = ChatRun(submission, tokenizer: text.tokenizer)
+        var answer = CollectedAnswer(sampleCount: submission.job.request.sampleCount)
+        while let event = try await run.next() { answer.append(event) }
+        answer.usage = Usage(run)
+        return answer
+    }
+}
+
+/// Tokens of a request, counted.
+struct Usage: Sendable, Hashable {
+    var prompt = 0
+    var cached = 0
+    var generated = 0
+
+    init() {}
+
+    init(_ run: ChatRun) {
+        prompt = run.promptTokens
+        cached = run.cachedTokens
+        generated = run.generatedTokens
+    }
+
+    static func += (a: inout Usage, b: Usage) {
+        a.prompt += b.prompt
+        a.cached += b.cached
+        a.generated += b.generated
+    }
+}
+
+/// All samples of an answer, complete.
+struct CollectedAnswer: Sendable {
+    /// One sample.
+    struct Sample: Sendable {
+        var content = ""
+        var reasoning = ""
+        var calls: [ToolCall] = []
+        var tokens: [AnswerToken] = []
+        var end = AnswerEnd(reason: .length, match: nil)
+    }
+
+    var samples: [Sample]
+    var scores: [TokenLogProbabilities?] = []
+    var usage = Usage()
+
+    init(sampleCount: Int) { samples = Array(repeating: Sample(), count: sampleCount) }
+
+    mutating func append(_ event: ChatEvent) {
+        switch event {
+        case .scored(let scores): self.scores = scores
+        case .delta(let index, let parts, let tokens):
+            samples[index].append(parts, tokens)
+        case .finished(let index, let parts, let tokens, let end):
+            samples[index].append(parts, tokens)
+            samples[index].end = end
+        }
+    }
+}
+
+extension CollectedAnswer.Sample {
+    mutating func append(_ parts: [AnswerPart], _ tokens: [AnswerToken]) {
+        self.tokens += tokens
+        for part in parts {
+            switch part {
+            case .content(let text): content += text
+            case .reasoning(let text): reasoning += text
+            case .call(_, let id, let name):
+                calls.append(ToolCall(id: id, name: name, arguments: ""))
+            case .arguments(let index, let text):
+                if calls.indices.contains(index) { calls[index].arguments += text }
+            }
+        }
+    }
+}

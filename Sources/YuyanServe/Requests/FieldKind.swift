@@ -1,0 +1,160 @@
+import YuyanFormats
+
+/// What a field of a request may hold: checked on every request, published in `/openapi.json`.
+indirect enum FieldKind: Sendable {
+    case boolean
+    case integer(ClosedRange<Int>)
+    case number(ClosedRange<Double>)
+    /// A text of at most so many bytes.
+    case string(maxBytes: Int)
+    /// One of these texts.
+    case choice([String])
+    case list(FieldKind, count: ClosedRange<Int>)
+    /// An object with these fields, and others that are ignored.
+    case object([Field])
+    /// An object whose names are free.
+    case map(FieldKind, maxCount: Int)
+    case either([FieldKind])
+    case anything
+
+    static let text = FieldKind.string(maxBytes: 64 << 20)
+    static let name = FieldKind.string(maxBytes: 512)
+    static let freeObject = FieldKind.map(.anything, maxCount: 4096)
+    static let tokenID = FieldKind.integer(0...Int(Int32.max))
+    static let count = FieldKind.integer(1...Int(Int32.max))
+}
+
+/// One field of a request.
+struct Field: Sendable {
+    let name: String
+    let kind: FieldKind
+    let isRequired: Bool
+
+    init(_ name: String, _ kind: FieldKind, required: Bool = false) {
+        self.name = name
+        self.kind = kind
+        isRequired = required
+    }
+}
+
+extension FieldKind {
+    /// Checks a value.
+    ///
+    /// - Throws: `.field` with the path of the innermost value that is wrong.
+    func check(_ value: JSONCursor, at path: String) throws(RequestError) {
+        switch self {
+        case .anything: return
+        case .boolean: if value.bool != nil { return }
+        case .integer(let range):
+            if value.kind == .number, let whole = value.int, range.contains(whole) { return }
+        case .number(let range):
+            if let number = value.double, range.contains(number) { return }
+        case .string(let maxBytes):
+            var scratch: [UInt8] = []
+            if let count = value.withStringBytes(&scratch, { $0.byteCount }), count <= maxBytes {
+                return
+            }
+        case .choice(let names):
+            if let text = value.string, names.contains(text) { return }
+        case .list(let kind, let count):
+            if let elements = value.array, count.contains(elements.count) {
+                for (index, element) in elements.enumerated() {
+                    try kind.check(element, at: "\(path)[\(index)]")
+                }
+                return
+            }
+        case .map(let kind, let maxCount):
+            if value.kind == .object, value.count <= maxCount {
+                if case .anything = kind { return }
+                for (key, element) in value.entries ?? [] {
+                    try kind.check(element, at: "\(path).\(key.prefix(64))")
+                }
+                return
+            }
+        case .object(let fields):
+            if value.kind == .object {
+                _ = try RequestBody(value, fields, path: path)
+                return
+            }
+        case .either(let kinds):
+            try checkAny(of: kinds, value, at: path)
+            return
+        }
+        throw .field(param: path, message: "is \(value.summary); expected \(expected)")
+    }
+
+    /// Blames the place inside a container if only one alternative has the value's type.
+    private func checkAny(
+        of kinds: [FieldKind], _ value: JSONCursor, at path: String
+    ) throws(RequestError) {
+        let fitting = kinds.filter { $0.mayHold(value.kind) }
+        var first: RequestError?
+        for kind in fitting {
+            do throws(RequestError) {
+                try kind.check(value, at: path)
+                return
+            } catch {
+                first = first ?? error
+            }
+        }
+        if fitting.count == 1, let first { throw first }
+        throw .field(param: path, message: "is \(value.summary); expected \(expected)")
+    }
+
+    private func mayHold(_ kind: JSONKind) -> Bool {
+        switch self {
+        case .anything: true
+        case .boolean: kind == .bool
+        case .integer, .number: kind == .number
+        case .string, .choice: kind == .string
+        case .list: kind == .array
+        case .object, .map: kind == .object
+        case .either(let kinds): kinds.contains { $0.mayHold(kind) }
+        }
+    }
+
+    /// In words.
+    var expected: String {
+        switch self {
+        case .anything: "any value"
+        case .boolean: "true or false"
+        case .integer(let range):
+            range.lowerBound == .min && range.upperBound == .max
+                ? "a whole number"
+                : "a whole number from \(range.lowerBound) to \(range.upperBound)"
+        case .number(let range):
+            "a number from \(range.lowerBound.short) to \(range.upperBound.short)"
+        case .string(let maxBytes): "a string of at most \(maxBytes) bytes"
+        case .choice(let names): names.map { "\"\($0)\"" }.joined(separator: " or ")
+        case .list(let kind, let count):
+            "a list of \(count.lowerBound) to \(count.upperBound) elements, each \(kind.expected)"
+        case .object: "an object"
+        case .map(_, let maxCount): "an object of at most \(maxCount) entries"
+        case .either(let kinds): kinds.map(\.expected).joined(separator: ", or ")
+        }
+    }
+}
+
+extension JSONCursor {
+    /// The value in a few words, for messages.
+    var summary: String {
+        switch kind {
+        case .null: return "null"
+        case .bool: return bool == true ? "true" : "false"
+        case .number:
+            if let int { return "\(int)" }
+            return double.map { "\($0)" } ?? "a number too large for a double"
+        case .string:
+            let text = string ?? ""
+            return text.utf8.count <= 40
+                ? JSONOutput.string(text).description : "a string of \(text.utf8.count) bytes"
+        case .array: return "a list of \(count)"
+        case .object: return "an object of \(count)"
+        }
+    }
+}
+
+extension Double {
+    /// Without a fraction that is zero.
+    var short: String { Int(exactly: self).map { "\($0)" } ?? "\(self)" }
+}
