@@ -113,9 +113,14 @@ class Page:
 
 def load(page, key):
     page.driver.get(page.base)
-    page.run("localStorage.clear(); sessionStorage.clear(); "
-             "if (arguments[0]) sessionStorage.setItem('yuyan.key', arguments[0])", key)
+    page.run("localStorage.clear(); sessionStorage.clear()")
     page.driver.get(page.base)
+    if key:
+        page.wait(lambda: page.all("#banner:not([hidden]) button"), "a locked server asks for its key")
+        page.shot("00-locked")
+        page.click("#banner button")
+        page.find("#key").send_keys(key + Keys.ENTER)
+        page.click("#settings-close")
     page.wait(lambda: page.all("#model option"), "the models are listed")
     page.check(page.find("#welcome").is_displayed(), "an empty page welcomes")
     outside = page.run("return performance.getEntriesByType('resource').map((each) => each.name)"
@@ -296,6 +301,8 @@ def use_phone(page):
     page.fits("phone, engine")
     page.shot("14-phone-engine-dark")
     page.click("#menu")
+    page.wait(lambda: page.find("#language").is_displayed(), "the menu opens beside the engine")
+    time.sleep(0.4)
     page.click("#language")
     page.click("#theme")
     page.click("#theme")

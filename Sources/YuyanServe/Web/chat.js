@@ -44,7 +44,7 @@ export function startChat() {
     byId("latest").hidden = follows;
   }, { passive: true });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && answering && !document.querySelector("dialog[open]")) stop();
+    if (event.key === "Escape" && !event.isComposing && answering && !document.querySelector("dialog[open]")) stop();
   });
   listenForTokens(byId("thread"));
   showChat();
@@ -105,7 +105,8 @@ async function answer() {
   const onChunk = (chunk) => {
     const now = performance.now();
     if (addChunk(message, chunk)) {
-      message.timing ??= { first: (now - started) / 1000, generating: 0 };
+      message.timing ??= { first: (now - started) / 1000, generating: 0, pieces: 0 };
+      message.timing.pieces += 1;
       message.timing.generating = (now - started) / 1000 - message.timing.first;
     }
     refresh();

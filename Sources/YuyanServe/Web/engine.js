@@ -5,7 +5,8 @@ import { byId, h } from "./dom.js";
 import { duration, number, percent, t } from "./strings.js";
 
 const INTERVAL = 1000;
-const HISTORY = 90; // seconds of the curves
+const HISTORY = 120; // answers that the curves hold
+const LEAST = 30; // answers that fill the width of a curve
 const FREE = 0, CACHED = 1, USED = 2;
 
 let state = null; // the server's last answer
@@ -125,14 +126,15 @@ function tile(key, value, note, { curve, share } = {}) {
 function sparkline(values) {
   const space = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(space, "svg");
-  svg.setAttribute("viewBox", `0 0 ${HISTORY - 1} 30`);
+  const width = Math.max(values.length, LEAST) - 1;
+  svg.setAttribute("viewBox", `0 0 ${width} 30`);
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("class", "sparkline");
   svg.setAttribute("aria-hidden", "true");
   const top = Math.max(...values, 1e-9);
-  const start = HISTORY - values.length;
+  const start = width + 1 - values.length;
   const points = values.map((value, index) => `${start + index},${(29 - (value / top) * 27).toFixed(1)}`);
-  for (const [tag, list] of [["polygon", [`${start},30`, ...points, `${HISTORY - 1},30`]],
+  for (const [tag, list] of [["polygon", [`${start},30`, ...points, `${width},30`]],
     ["polyline", points]]) {
     const shape = document.createElementNS(space, tag);
     shape.setAttribute("points", list.join(" "));
@@ -144,7 +146,7 @@ function sparkline(values) {
 /** The colour of a sequence: neighbours in number are far apart in hue. */
 function colour(sequence, dark) {
   const hue = (sequence * 137.508) % 360;
-  return dark ? `hsl(${hue} 52% 58%)` : `hsl(${hue} 58% 52%)`;
+  return dark ? `oklch(0.7 0.115 ${hue})` : `oklch(0.67 0.135 ${hue})`;
 }
 
 /** Calls for each run of equal blocks with the place it starts at. */
@@ -213,7 +215,7 @@ function hatch(context, x, y, size, dark) {
   context.beginPath();
   context.rect(x, y, size, size);
   context.clip();
-  context.strokeStyle = dark ? "#68717c" : "#a3abb4";
+  context.strokeStyle = dark ? "#505963" : "#b3bac2";
   context.lineWidth = 1;
   context.beginPath();
   for (let offset = -size; offset < size; offset += 3) {

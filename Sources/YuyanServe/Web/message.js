@@ -108,7 +108,7 @@ function answerView(message, actions) {
     actionsBar.replaceChildren(...[
       message.content && copyButton(message.content),
       toggle,
-      iconButton("again", t("regenerate"), actions.again, { "data-do": "again" }),
+      !message.error && iconButton("again", t("regenerate"), actions.again, { "data-do": "again" }),
       iconButton("trash", t("delete"), actions.remove),
     ].filter(Boolean));
   }
@@ -159,7 +159,7 @@ function answerView(message, actions) {
 }
 
 /** Tokens, speed and delay of an answer, as far as they are known. */
-function usageLine({ usage, timing, finish, toolCalls }) {
+function usageLine({ usage, timing, finish, error, tokens }) {
   const parts = [];
   if (usage) {
     parts.push(t("usage", { count: number(usage.completion) }));
@@ -168,11 +168,19 @@ function usageLine({ usage, timing, finish, toolCalls }) {
       parts.push(t("perSecond", { rate: number(rate, rate < 100 ? 1 : 0) }));
     }
   }
+  if (!usage && timing?.pieces > 1 && timing.generating > 0) {
+    // Until the server's count arrives, pieces of the stream stand in for tokens.
+    parts.push(t("perSecond", { rate: number((timing.pieces - 1) / timing.generating, 1) }));
+  }
   if (timing?.first) parts.push(t("firstToken", { time: duration(timing.first) }));
   if (usage) parts.push(t("promptUsage", { count: number(usage.prompt) }));
   if (usage?.cached) parts.push(t("cachedUsage", { count: number(usage.cached) }));
+  if (tokens?.length) {
+    const mean = tokens.reduce((sum, token) => sum + token[1], 0) / tokens.length;
+    parts.push(t("perplexity", { value: number(Math.exp(-mean), 2) }));
+  }
   if (finish === "length") parts.push(t("finishLength"));
-  if (finish === "stopped" && !toolCalls) parts.push(t("finishStopped"));
+  if (finish === "stopped" && !error) parts.push(t("finishStopped"));
   return parts.join(" · ");
 }
 

@@ -40,7 +40,10 @@ function extraFields() {
 
 /** Connects the sheet's controls. */
 export function startSettings({ deleteAll, count }) {
-  byId("settings-open").addEventListener("click", () => byId("settings").showModal());
+  byId("settings-open").addEventListener("click", () => {
+    byId("settings").showModal();
+    loadModels();
+  });
   byId("settings-close").addEventListener("click", () => byId("settings").close());
   byId("settings").addEventListener("click", (event) => {
     if (event.target === byId("settings")) byId("settings").close();

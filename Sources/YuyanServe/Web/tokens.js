@@ -73,7 +73,8 @@ function alternative(text, chance, chosen, kind = "") {
   const bar = h("i");
   bar.style.width = `${(chance * 100).toFixed(1)}%`;
   return h("div", { class: `alternative ${chosen ? "chosen" : ""} ${kind}` },
-    h("span", null, text), h("b", null, percent(chance, chance < 0.1 ? 2 : 1)), bar);
+    h("span", null, text), h("b", null, chance > 0 && chance < 1e-4 ? `<${percent(1e-4, 2)}`
+      : percent(chance, chance < 0.1 ? 2 : 1)), bar);
 }
 
 /** Puts the popover above its token, or below where there is no room, inside the window. */
