@@ -32,8 +32,14 @@ class Page:
     def __init__(self, options):
         settings = webdriver.ChromeOptions()
         settings.binary_location = options.chromium
-        for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--lang=en-US",
-                         "--force-device-scale-factor=1", "--hide-scrollbars"):
+        for argument in (
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--lang=en-US",
+            "--force-device-scale-factor=1",
+            "--hide-scrollbars",
+        ):
             settings.add_argument(argument)
         settings.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         service = webdriver.ChromeService(executable_path=options.chromedriver)
@@ -71,9 +77,15 @@ class Page:
             return False
 
     def size(self, width, height):
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
-            "width": width, "height": height, "deviceScaleFactor": 2 if width < 500 else 1,
-            "mobile": width < 500})
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {
+                "width": width,
+                "height": height,
+                "deviceScaleFactor": 2 if width < 500 else 1,
+                "mobile": width < 500,
+            },
+        )
         self.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": width < 500})
         time.sleep(0.4)
 
@@ -93,8 +105,11 @@ class Page:
 
     def say(self, text):
         # Not send_keys: ChromeDriver types no characters beyond the basic plane.
-        self.run("""const input = document.querySelector('#input'); input.focus();
-            input.value = arguments[0]; input.dispatchEvent(new Event('input'));""", text)
+        self.run(
+            """const input = document.querySelector('#input'); input.focus();
+            input.value = arguments[0]; input.dispatchEvent(new Event('input'));""",
+            text,
+        )
         self.find("#input").send_keys(Keys.ENTER)
 
     def finished(self, what):
@@ -102,8 +117,11 @@ class Page:
 
     def clean(self, where):
         """Checks that the console is silent: no errors, no violations of the policy."""
-        bad = [entry["message"] for entry in self.driver.get_log("browser")
-               if entry["level"] == "SEVERE" and not any(each in entry["message"] for each in EXPECTED)]
+        bad = [
+            entry["message"]
+            for entry in self.driver.get_log("browser")
+            if entry["level"] == "SEVERE" and not any(each in entry["message"] for each in EXPECTED)
+        ]
         self.check(not bad, f"{where}: console without errors {bad[:3] if bad else ''}")
 
     def fits(self, where):
@@ -116,15 +134,25 @@ def load(page, key):
     page.run("localStorage.clear(); sessionStorage.clear()")
     page.driver.get(page.base)
     if key:
-        page.wait(lambda: page.all("#banner:not([hidden]) button"), "a locked server asks for its key")
+        page.wait(
+            lambda: page.all("#banner:not([hidden]) button"), "a locked server asks for its key"
+        )
         page.shot("00-locked")
         page.click("#banner button")
         page.find("#key").send_keys(key + Keys.ENTER)
         page.click("#settings-close")
     page.wait(lambda: page.all("#model option"), "the models are listed")
     page.check(page.find("#welcome").is_displayed(), "an empty page welcomes")
-    outside = page.run("return performance.getEntriesByType('resource').map((each) => each.name)"
-                       ".filter((name) => !name.startsWith(location.origin) && !name.startsWith('data:'))")
+    policy = page.driver.execute_async_script("""const done = arguments[arguments.length - 1];
+        fetch(location.href).then((each) => done(each.headers.get('Content-Security-Policy')));""")
+    page.check(
+        "default-src 'none'" in (policy or "") and "unsafe" not in policy,
+        f"the content-security policy is strict: {policy}",
+    )
+    outside = page.run(
+        "return performance.getEntriesByType('resource').map((each) => each.name)"
+        ".filter((name) => !name.startsWith(location.origin) && !name.startsWith('data:'))"
+    )
     page.check(outside == [], f"nothing is fetched from elsewhere {outside}")
     page.clean("load")
     page.shot("01-welcome")
@@ -159,13 +187,17 @@ def converse(page):
     page.finished("regenerating ends")
     page.check(len(page.all(".message")) == count, "the new answer took the old one's place")
 
-    page.run("document.querySelectorAll('.message.user .actions')[1]"
-             ".querySelectorAll('button')[1].click()")
+    page.run(
+        "document.querySelectorAll('.message.user .actions')[1]"
+        ".querySelectorAll('button')[1].click()"
+    )
     area = page.find(".edit-form textarea")
     area.clear()
     area.send_keys("Just say hello.")
     page.click(".edit-form .primary")
-    page.wait(lambda: "Just say hello." in page.all(".message.user")[-1].text, "a question is edited")
+    page.wait(
+        lambda: "Just say hello." in page.all(".message.user")[-1].text, "a question is edited"
+    )
     page.finished("the edited question is answered")
     page.driver.refresh()
     page.wait(lambda: page.all(".conversation"), "conversations outlast a reload")
@@ -176,7 +208,10 @@ def converse(page):
 
 def choose_adapter(page):
     names = [option.get_attribute("value") for option in page.all("#model option")]
-    adapters = [option.get_attribute("value") for option in page.all("#model optgroup:nth-of-type(2) option")]
+    adapters = [
+        option.get_attribute("value")
+        for option in page.all("#model optgroup:nth-of-type(2) option")
+    ]
     if not adapters:
         print(f"skipped adapters: the server lists only {names}")
         return
@@ -184,7 +219,10 @@ def choose_adapter(page):
     Select(page.find("#model")).select_by_value(adapters[0])
     page.say("Hello, who are you?")
     page.finished("an adapter answers")
-    page.check(page.find(".byline").text == adapters[0], f"the answer bears the adapter's name {adapters[0]}")
+    page.check(
+        page.find(".byline").text == adapters[0],
+        f"the answer bears the adapter's name {adapters[0]}",
+    )
     Select(page.find("#model")).select_by_value(names[0])
 
 
@@ -204,8 +242,10 @@ def look_at_tokens(page):
     page.run("arguments[0].focus({preventScroll: true})", token)
     before = page.find("#popover").text
     page.driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
-    page.wait(lambda: page.find("#popover").is_displayed() and page.find("#popover").text != before,
-              "arrow keys go from token to token")
+    page.wait(
+        lambda: page.find("#popover").is_displayed() and page.find("#popover").text != before,
+        "arrow keys go from token to token",
+    )
     page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     page.check(not page.find("#popover").is_displayed(), "Escape closes the alternatives")
     page.run("document.querySelector('[data-do=tokens]').click()")
@@ -225,16 +265,20 @@ def use_settings(page):
     page.find("#adapter-name").send_keys("nothing-here")
     page.find("#adapter-path").send_keys("/missing/folder")
     page.run("document.querySelector('#adapter-form button').click()")
-    page.wait(lambda: page.all("#adapter-result.problem"), "an adapter that is not there is refused, and why")
+    page.wait(
+        lambda: page.all("#adapter-result.problem"),
+        "an adapter that is not there is refused, and why",
+    )
     page.find("#adapter-path").send_keys(Keys.ESCAPE)
     page.check(not page.find("#settings").is_displayed(), "Escape closes settings")
     page.click("#new-chat")
     page.say("Count to one hundred.")
     page.finished("an answer of at most 12 tokens ends")
-    page.run("const all = JSON.parse(localStorage['yuyan.settings']); return all.sampling.max_tokens")
     page.click("#settings-open")
     page.run("document.querySelector('#reset').click()")
-    page.check(page.find("input[name=max_tokens]").get_attribute("value") == "", "sampling is reset")
+    page.check(
+        page.find("input[name=max_tokens]").get_attribute("value") == "", "sampling is reset"
+    )
     page.click("#settings-close")
     page.clean("settings")
 
@@ -242,15 +286,21 @@ def use_settings(page):
 def watch_engine(page):
     page.click("[data-show=engine]")
     page.wait(lambda: len(page.all("#tiles .tile")) >= 6, "the engine's figures arrive")
-    page.check("blocks" in (page.find("#map").get_attribute("aria-label") or ""), "the block map says what it shows")
+    page.check(
+        "blocks" in (page.find("#map").get_attribute("aria-label") or ""),
+        "the block map says what it shows",
+    )
     polls = "return performance.getEntriesByType('resource').filter((each) => each.name.endsWith('/engine')).length"
     first = page.run(polls)
     time.sleep(2.5)
     page.check(page.run(polls) > first, "the engine is asked again and again")
     box = page.find("#map").rect
     ActionChains(page.driver).move_to_element_with_offset(
-        page.find("#map"), int(-box["width"] / 2) + 4, int(-box["height"] / 2) + 4).perform()
-    page.wait(lambda: page.find("#map-reading").text != "", "a block under the pointer is described")
+        page.find("#map"), int(-box["width"] / 2) + 4, int(-box["height"] / 2) + 4
+    ).perform()
+    page.wait(
+        lambda: page.find("#map-reading").text != "", "a block under the pointer is described"
+    )
     time.sleep(4)
     page.shot("07-engine")
     page.click("[data-show=chat]")
@@ -264,12 +314,17 @@ def watch_engine(page):
 def change_looks(page):
     for _ in range(2):
         page.click("#theme")
-    page.check(page.run("return document.documentElement.dataset.theme") == "dark", "the dark theme is chosen")
+    page.check(
+        page.run("return document.documentElement.dataset.theme") == "dark",
+        "the dark theme is chosen",
+    )
     page.click("#language")
     page.check(page.find("#new-chat").text == "新对话", "the page speaks Chinese")
     page.check(page.run("return document.documentElement.lang") == "zh-CN", "and says so")
-    page.run("document.querySelectorAll('.conversation .title')[arguments[0]].click()",
-             len(page.all(".conversation")) - 1)
+    page.run(
+        "document.querySelectorAll('.conversation .title')[arguments[0]].click()",
+        len(page.all(".conversation")) - 1,
+    )
     page.shot("08-dark-chinese")
     page.click("[data-show=split]")
     time.sleep(2.5)
@@ -279,7 +334,10 @@ def change_looks(page):
     page.shot("10-dark-engine")
     page.driver.refresh()
     page.wait(lambda: page.find("#new-chat").text == "新对话", "the language is remembered")
-    page.check(page.run("return document.documentElement.dataset.theme") == "dark", "the theme is remembered")
+    page.check(
+        page.run("return document.documentElement.dataset.theme") == "dark",
+        "the theme is remembered",
+    )
 
 
 def use_phone(page):
@@ -289,8 +347,10 @@ def use_phone(page):
     page.click("#menu")
     page.wait(lambda: page.find("#new-chat").is_displayed(), "the menu opens on a phone")
     page.shot("12-phone-menu-dark")
-    page.run("document.querySelectorAll('.conversation .title')[arguments[0]].click()",
-             len(page.all(".conversation")) - 1)
+    page.run(
+        "document.querySelectorAll('.conversation .title')[arguments[0]].click()",
+        len(page.all(".conversation")) - 1,
+    )
     page.shot("13-phone-chat-dark")
     page.fits("phone, chat")
     small = page.run("""return [...document.querySelectorAll('button, select')]
@@ -327,8 +387,13 @@ def canned(page):
     page.say("hostile")
     page.finished("a hostile answer ends")
     page.check(page.run("return window.hacked === undefined"), "no script in an answer runs")
-    page.check(not page.run("return document.querySelectorAll('#thread script, #thread iframe, #thread img, "
-                            "#thread a:not([href^=http])').length"), "no markup in an answer becomes an element")
+    page.check(
+        not page.run(
+            "return document.querySelectorAll('#thread script, #thread iframe, #thread img, "
+            "#thread a:not([href^=http])').length"
+        ),
+        "no markup in an answer becomes an element",
+    )
     page.shot("20-hostile")
     page.clean("hostile")
     page.click("#new-chat")
@@ -336,7 +401,7 @@ def canned(page):
     page.finished("a tool call ends")
     page.check("杭州" in page.find(".call").text, "the call is shown")
     page.shot("21-tool")
-    page.find(".call textarea").send_keys("{\"celsius\": 21}")
+    page.find(".call textarea").send_keys('{"celsius": 21}')
     page.click(".calls .primary")
     page.wait(lambda: len(page.answer()) > 20, "the tool's result is answered")
     page.finished("that answer ends")
@@ -349,13 +414,22 @@ def canned(page):
     page.check("9000" in page.all(".problem-box")[-1].text, "the server's reason is shown")
     page.say("busy")
     page.finished("a busy server ends")
-    page.wait(lambda: "5 s" in page.all(".problem-box")[-1].text or "4 s" in page.all(".problem-box")[-1].text,
-              "Retry-After counts down", 3)
+    page.wait(
+        lambda: "5 s" in page.all(".problem-box")[-1].text
+        or "4 s" in page.all(".problem-box")[-1].text,
+        "Retry-After counts down",
+        3,
+    )
     page.shot("23-problems")
     page.say("break")
     page.finished("a broken connection ends")
     page.check(page.all(".message:last-child .problem-box:not([hidden])") != [], "and is reported")
     page.driver.get_log("browser")
+    count = len(page.all(".conversation"))
+    page.click(".conversation .icon")
+    page.check(len(page.all(".conversation")) == count, "one press deletes nothing")
+    page.click(".conversation .icon")
+    page.check(len(page.all(".conversation")) == count - 1, "two presses delete a conversation")
 
 
 def main():

@@ -18,10 +18,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 WEB = Path(__file__).resolve().parents[2] / "Sources/YuyanServe/Web"
-TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
-         ".css": "text/css; charset=utf-8"}
-POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-          "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 MODEL = "smollm2-135m-instruct"
 STARTED = time.time()
 ADAPTERS = {"hangzhou-dialect": "/models/adapters/hangzhou"}
@@ -69,7 +74,9 @@ HOSTILE = """<script>window.hacked = 1</script><img src=x onerror="window.hacked
 | <iframe src=javascript:alert(1)> | `</td><script>` |
 
 """ + ">" * 400 + "deep " + "*" * 300 + "[" * 300
-REASONING = "The user asks about swifts.\n\nI should mention that **both** halves of the brain take turns."
+REASONING = (
+    "The user asks about swifts.\n\nI should mention that **both** halves of the brain take turns."
+)
 
 
 def pieces(text, generator):
@@ -77,7 +84,7 @@ def pieces(text, generator):
     parts, at = [], 0
     while at < len(text):
         size = generator.randint(1, 5) if ord(text[at]) < 0x2000 else 1
-        parts.append(text[at:at + size])
+        parts.append(text[at : at + size])
         at += size
     return parts
 
@@ -138,9 +145,13 @@ class Handler(BaseHTTPRequestHandler):
         elif not self.allowed():
             pass
         elif path == "/v1/models":
-            data = [{"id": MODEL, "object": "model", "owned_by": "yuyan", "root": MODEL, "parent": None}]
-            data += [{"id": name, "object": "model", "owned_by": "yuyan", "root": root, "parent": MODEL}
-                     for name, root in ADAPTERS.items()]
+            data = [
+                {"id": MODEL, "object": "model", "owned_by": "yuyan", "root": MODEL, "parent": None}
+            ]
+            data += [
+                {"id": name, "object": "model", "owned_by": "yuyan", "root": root, "parent": MODEL}
+                for name, root in ADAPTERS.items()
+            ]
             self.reply(200, {"object": "list", "data": data})
         elif path == "/engine":
             self.reply(200, engine())
@@ -171,7 +182,9 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(429, "The queue of 64 requests is full.", [("Retry-After", "5")])
             return
         if "refuse" in said:
-            self.refuse(400, "messages: 9000 prompt tokens, but the context holds 8192; shorten them.")
+            self.refuse(
+                400, "messages: 9000 prompt tokens, but the context holds 8192; shorten them."
+            )
             return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
@@ -193,8 +206,12 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(wait)
         count, finish = 0, "stop"
         if "tool" in said and body["messages"][-1]["role"] == "user":
-            call = {"index": 0, "id": "call_1", "type": "function",
-                    "function": {"name": "weather", "arguments": ""}}
+            call = {
+                "index": 0,
+                "id": "call_1",
+                "type": "function",
+                "function": {"name": "weather", "arguments": ""},
+            }
             self.event(body, {"tool_calls": [call]})
             for piece in pieces('{"city": "杭州", "days": 3}', generator):
                 self.event(body, {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})
@@ -204,7 +221,7 @@ class Handler(BaseHTTPRequestHandler):
             text = HOSTILE if "hostile" in said else PLAIN
             if body["model"] in ADAPTERS:
                 text = f"({body['model']}) " + text
-            for piece in pieces(text, generator)[:body.get("max_tokens", 100000)]:
+            for piece in pieces(text, generator)[: body.get("max_tokens", 100000)]:
                 count += 1
                 probabilities = logprobs(piece, generator) if body.get("logprobs") else None
                 self.event(body, {"content": piece}, logprobs=probabilities)
@@ -213,16 +230,27 @@ class Handler(BaseHTTPRequestHandler):
                     self.close_connection = True
                     return
         self.event(body, {}, finish_reason=finish)
-        usage = {"prompt_tokens": 44, "completion_tokens": count, "total_tokens": 44 + count,
-                 "prompt_tokens_details": {"cached_tokens": 32}}
+        usage = {
+            "prompt_tokens": 44,
+            "completion_tokens": count,
+            "total_tokens": 44 + count,
+            "prompt_tokens_details": {"cached_tokens": 32},
+        }
         self.chunk({"choices": [], "usage": usage})
         self.raw(b"data: [DONE]\n\n")
         self.wfile.write(b"0\r\n\r\n")
 
     def event(self, body, delta, **choice):
         choice = {"index": 0, "delta": delta, "finish_reason": None, **choice}
-        self.chunk({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": body["model"],
-                    "choices": [choice], "usage": None})
+        self.chunk(
+            {
+                "id": "chatcmpl-1",
+                "object": "chat.completion.chunk",
+                "model": body["model"],
+                "choices": [choice],
+                "usage": None,
+            }
+        )
 
     def chunk(self, value):
         self.raw(b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n")
@@ -245,9 +273,16 @@ def engine():
         computed = min(prompt, int(age * 600))
         generated = 0 if computed < prompt else int((age - prompt / 600) * 20)
         held = -(-(computed + generated) // block_tokens) if computed else 0
-        running.append({"sequence": number, "prompt_tokens": prompt, "computed_tokens": computed,
-                        "generated_tokens": generated, "blocks": held,
-                        "adapter": "hangzhou-dialect" if number % 5 == 0 else None})
+        running.append(
+            {
+                "sequence": number,
+                "prompt_tokens": prompt,
+                "computed_tokens": computed,
+                "generated_tokens": generated,
+                "blocks": held,
+                "adapter": "hangzhou-dialect" if number % 5 == 0 else None,
+            }
+        )
         live += computed + generated
         if held:
             blocks.append([2, held, number, 1])
@@ -255,16 +290,30 @@ def engine():
     used = sum(run[1] for run in blocks if run[0] == 2)
     blocks.append([0, max(0, total - sum(run[1] for run in blocks)), 0, 0])
     return {
-        "model": MODEL, "uptime_s": now, "block_tokens": block_tokens, "block_bytes": 737280,
-        "total_blocks": total, "used_blocks": used, "live_tokens": live + 192,
-        "utilization": min(1, (live + 192) / (used * block_tokens)), "blocks": blocks,
-        "running": running, "waiting": int(3 + 3 * math.sin(now / 3)), "requests": newest,
-        "prompt_tokens": newest * 520, "generated_tokens": int(now * 210),
+        "model": MODEL,
+        "uptime_s": now,
+        "block_tokens": block_tokens,
+        "block_bytes": 737280,
+        "total_blocks": total,
+        "used_blocks": used,
+        "live_tokens": live + 192,
+        "utilization": min(1, (live + 192) / (used * block_tokens)),
+        "blocks": blocks,
+        "running": running,
+        "waiting": int(3 + 3 * math.sin(now / 3)),
+        "requests": newest,
+        "prompt_tokens": newest * 520,
+        "generated_tokens": int(now * 210),
         "tokens_per_s": 210 + 40 * math.sin(now / 4) + 12 * math.sin(now * 2.3),
         "prefill_tokens_per_s": max(0, 700 + 500 * math.sin(now / 2.5)),
-        "prefix_queries": newest * 520, "prefix_hits": newest * 338, "preemptions": newest // 40,
-        "evicted_blocks": newest * 3, "cancelled": newest // 11, "drafted_tokens": newest * 90,
-        "accepted_tokens": newest * 61, "overhead_share": 0.011,
+        "prefix_queries": newest * 520,
+        "prefix_hits": newest * 338,
+        "preemptions": newest // 40,
+        "evicted_blocks": newest * 3,
+        "cancelled": newest // 11,
+        "drafted_tokens": newest * 90,
+        "accepted_tokens": newest * 61,
+        "overhead_share": 0.011,
     }
 
 

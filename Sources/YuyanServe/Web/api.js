@@ -54,7 +54,8 @@ export const post = async (path, body) => (await send(path, { body })).text();
  * While the server answers 503 (the model is loading) it waits, tells `onWait`, and tries again.
  */
 export async function streamChat(body, { signal, onChunk, onWait }) {
-  const response = await patiently(() => send("v1/chat/completions", { body, signal }), signal, onWait);
+  const ask = () => send("v1/chat/completions", { body, signal });
+  const response = await patiently(ask, signal, onWait);
   const parser = new EventParser();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   for (;;) {

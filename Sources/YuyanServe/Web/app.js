@@ -36,9 +36,12 @@ function showView(view) {
   showEngine(view !== "chat");
 }
 
+const sidebarIsOpen = () => document.body.classList.contains("sidebar-open");
+
 function toggleSidebar(open) {
   document.body.classList.toggle("sidebar-open", open);
   byId("shade").hidden = !open;
+  byId("page").inert = open;
   byId("menu").setAttribute("aria-expanded", String(open));
   (open ? byId("sidebar-close") : byId("menu")).focus();
 }
@@ -65,8 +68,8 @@ startChat();
 startEngine();
 const narrow = matchMedia("(max-width: 1099px)");
 const remembered = localStorage.getItem("yuyan.view");
-showView(["chat", "split", "engine"].includes(remembered) && !(narrow.matches && remembered === "split")
-  ? remembered : "chat");
+const views = narrow.matches ? ["chat", "engine"] : ["chat", "split", "engine"];
+showView(views.includes(remembered) ? remembered : "chat");
 narrow.addEventListener("change", () => {
   if (narrow.matches && document.body.dataset.view === "split") showView("chat");
 });
@@ -89,7 +92,11 @@ byId("views").addEventListener("click", (event) => {
 byId("menu").addEventListener("click", () => toggleSidebar(true));
 byId("sidebar-close").addEventListener("click", () => toggleSidebar(false));
 byId("shade").addEventListener("click", () => toggleSidebar(false));
+byId("sidebar").addEventListener("click", (event) => {
+  const chosen = event.target.closest(".title, #new-chat");
+  if (chosen && sidebarIsOpen()) toggleSidebar(false);
+});
 byId("sidebar").addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && document.body.classList.contains("sidebar-open")) toggleSidebar(false);
+  if (event.key === "Escape" && sidebarIsOpen()) toggleSidebar(false);
 });
 loadModels();

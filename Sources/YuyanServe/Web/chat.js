@@ -1,7 +1,7 @@
 // The conversation: what was said, what is being answered, and the list of all conversations.
 
 import { ServerError, streamChat } from "./api.js";
-import { byId, h, iconButton } from "./dom.js";
+import { byId, h, iconButton, isSure } from "./dom.js";
 import { messageView } from "./message.js";
 import { enterKey, requestFields } from "./settings.js";
 import {
@@ -15,6 +15,7 @@ let current = newConversation();
 let views = [];
 let answering = null; // { chat, message, controller } while an answer streams
 let follows = true; // whether the view keeps to the end of the conversation
+let height = 0; // of the scroller, when it was last scrolled
 
 /** Connects the controls of the chat pane. */
 export function startChat() {
@@ -26,7 +27,8 @@ export function startChat() {
   input.addEventListener("input", fitInput);
   input.addEventListener("keydown", (event) => {
     // Enter also confirms a candidate of an input method; then it must not send.
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    const composing = event.isComposing || event.keyCode === 229;
+    if (event.key !== "Enter" || event.shiftKey || composing) return;
     event.preventDefault();
     byId("composer").requestSubmit();
   });
@@ -40,12 +42,17 @@ export function startChat() {
   byId("latest").addEventListener("click", () => scrollToEnd(true));
   byId("scroller").addEventListener("scroll", () => {
     const { scrollTop, scrollHeight, clientHeight } = byId("scroller");
-    follows = scrollHeight - scrollTop - clientHeight < 60;
+    // A keyboard that opens, or a window that turns, scrolls too; only a person changes their mind.
+    if (clientHeight === height) follows = scrollHeight - scrollTop - clientHeight < 60;
+    else scrollToEnd();
+    height = clientHeight;
     byId("latest").hidden = follows;
   }, { passive: true });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !event.isComposing && answering && !document.querySelector("dialog[open]")) stop();
+    const elsewhere = event.isComposing || document.querySelector("dialog[open], .sidebar-open");
+    if (event.key === "Escape" && answering && !elsewhere) stop();
   });
+  new ResizeObserver(() => scrollToEnd()).observe(byId("scroller"));
   listenForTokens(byId("thread"));
   showChat();
 }
@@ -66,8 +73,6 @@ export function deleteAllConversations() {
 /** Makes a conversation the current one. */
 function open(chat) {
   current = chat;
-  document.body.classList.remove("sidebar-open");
-  byId("shade").hidden = true;
   follows = true;
   showChat();
   if (matchMedia("(pointer: fine)").matches) byId("input").focus();
@@ -85,7 +90,8 @@ function say(text) {
 async function answer() {
   stop();
   const chat = current;
-  const message = { role: "assistant", content: "", model: settings.model, showTokens: settings.chances };
+  const message = { role: "assistant", content: "", model: settings.model,
+    showTokens: settings.chances };
   const body = { ...requestFields(), messages: messagesToSend(chat) };
   chat.messages.push(message);
   const controller = new AbortController();
@@ -236,7 +242,10 @@ function showList() {
     h("div", { class: "conversation", "aria-current": chat === current ? "true" : null },
       h("button", { class: "title", onclick: () => open(chat) },
         answering?.chat === chat && h("i", { class: "live" }), chat.title || "…"),
-      iconButton("trash", t("deleteChat", { title: chat.title }), () => {
+      iconButton("trash", t("deleteChat", { title: chat.title }), (event) => {
+        const button = event.currentTarget;
+        byId("status").textContent = t("deleteSure");
+        if (!isSure(button, t("deleteSure"))) return;
         if (answering?.chat === chat) stop();
         deleteConversation(chat);
         if (chat === current) open(newConversation());

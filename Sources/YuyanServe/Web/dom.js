@@ -33,8 +33,22 @@ export function icon(name) {
 
 /** A small button that shows only an icon; the label is read out and shown on hovering. */
 export function iconButton(name, label, onclick, more = {}) {
-  return h("button", { type: "button", class: "icon", "aria-label": label, title: label, onclick, ...more },
-    icon(name));
+  const attributes = { type: "button", class: "icon", "aria-label": label, title: label, onclick };
+  return h("button", { ...attributes, ...more }, icon(name));
+}
+
+/** Whether a button that destroys something is pressed the second time within a few seconds. */
+export function isSure(button, warning) {
+  if (button.classList.contains("sure")) return true;
+  const label = button.firstElementChild ? null : button.textContent;
+  button.classList.add("sure");
+  button.title = warning;
+  if (label) button.textContent = warning;
+  setTimeout(() => {
+    button.classList.remove("sure");
+    if (label) button.textContent = label;
+  }, 4000);
+  return false;
 }
 
 /** Puts text on the clipboard, and a tick on the button for a moment. */

@@ -30,10 +30,11 @@ export function startEngine() {
   map.addEventListener("pointerleave", () => readBlock(-1));
   map.addEventListener("blur", () => readBlock(-1));
   map.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: layout.columns, ArrowUp: -layout.columns };
-    if (!step[event.key] || !state) return;
+    const { columns } = layout;
+    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns };
+    if (!steps[event.key] || !state) return;
     event.preventDefault();
-    readBlock(Math.min(Math.max(0, cursor + step[event.key]), state.total_blocks - 1));
+    readBlock(Math.min(Math.max(0, cursor + steps[event.key]), state.total_blocks - 1));
   });
   document.addEventListener("visibilitychange", () => showEngine(wanted));
 }
@@ -76,7 +77,8 @@ function draw() {
   const ratio = (part, whole) => (whole > 0 ? part / whole : 0);
   const totals = [
     ["uptime", duration(Math.floor(state.uptime_s))], ["requests", number(state.requests)],
-    ["totalPrompt", number(state.prompt_tokens)], ["totalGenerated", number(state.generated_tokens)],
+    ["totalPrompt", number(state.prompt_tokens)],
+    ["totalGenerated", number(state.generated_tokens)],
     ["preemptions", number(state.preemptions)], ["evicted", number(state.evicted_blocks)],
     ["cancelled", number(state.cancelled)], ["overhead", percent(state.overhead_share, 1)],
     ["tileHits", percent(ratio(state.prefix_hits, state.prefix_queries), 1)],
@@ -95,18 +97,21 @@ function drawTiles() {
       { curve: rates }),
     tile("tilePrefill", speed(state.prefill_tokens_per_s),
       t("peak", { value: speed(Math.max(...prefills)) }), { curve: prefills }),
-    tile("tileRunning", number(state.running.length), t("tileWaiting", { count: number(state.waiting) })),
+    tile("tileRunning", number(state.running.length),
+      t("tileWaiting", { count: number(state.waiting) })),
     tile("tileCache", percent(ratio(state.used_blocks, state.total_blocks)),
       t("tileTokens", { count: number(state.live_tokens) }),
       { share: ratio(state.used_blocks, state.total_blocks) }),
     tile("tileUtilization", percent(state.utilization, 1),
-      t("tileFragmentation", { share: percent(1 - state.utilization, 1) }), { share: state.utilization }),
+      t("tileFragmentation", { share: percent(1 - state.utilization, 1) }),
+      { share: state.utilization }),
     tile("tileHits", percent(ratio(state.prefix_hits, state.prefix_queries), 1),
       t("tileHitsNote", { hits: number(state.prefix_hits), queries: number(state.prefix_queries) }),
       { share: ratio(state.prefix_hits, state.prefix_queries) }),
     tile("tileAccepted", drafted ? percent(ratio(state.accepted_tokens, drafted), 1) : "–",
-      drafted ? t("tileAcceptedNote", { accepted: number(state.accepted_tokens), drafted: number(drafted) })
-        : t("tileOff"), { share: ratio(state.accepted_tokens, drafted) }),
+      drafted ? t("tileAcceptedNote",
+        { accepted: number(state.accepted_tokens), drafted: number(drafted) }) : t("tileOff"),
+      { share: ratio(state.accepted_tokens, drafted) }),
   ];
   byId("tiles").replaceChildren(...tiles);
 }
@@ -133,7 +138,8 @@ function sparkline(values) {
   svg.setAttribute("aria-hidden", "true");
   const top = Math.max(...values, 1e-9);
   const start = width + 1 - values.length;
-  const points = values.map((value, index) => `${start + index},${(29 - (value / top) * 27).toFixed(1)}`);
+  const points = values.map((value, index) =>
+    `${start + index},${(29 - (value / top) * 27).toFixed(1)}`);
   for (const [tag, list] of [["polygon", [`${start},30`, ...points, `${width},30`]],
     ["polyline", points]]) {
     const shape = document.createElementNS(space, tag);
@@ -182,7 +188,8 @@ function drawMap() {
     for (let block = start; block < Math.min(start + count, total); block += 1) {
       const x = (block % columns) * cell;
       const y = Math.floor(block / columns) * cell;
-      context.globalAlpha = selected !== null && !(kind === USED && sequence === selected) ? 0.25 : 1;
+      const stands = selected === null || (kind === USED && sequence === selected);
+      context.globalAlpha = stands ? 1 : 0.25;
       if (kind === USED) {
         context.fillStyle = colour(sequence, dark);
         context.fillRect(x, y, size, size);

@@ -145,7 +145,11 @@ function dedented(lines) {
 
 const MARKS = [["**", "strong"], ["__", "strong"], ["~~", "del"], ["*", "em"], ["_", "em"]];
 const ADDRESS = /https?:\/\/[^\s<>"'`，。；：！？、）】》”’]+/y;
-const LINK = /!?\[((?:[^[\]\\]|\\.){0,500})\]\(\s*<?([^\s()<>]{1,2000}(?:\([^\s()<>]*\))?)>?(?:\s+["'(][^\n]{0,200}?["')])?\s*\)/y;
+const LINK = new RegExp([
+  String.raw`!?\[((?:[^[\]\\]|\\.){0,500})\]`, // label
+  String.raw`\(\s*<?([^\s()<>]{1,2000}(?:\([^\s()<>]*\))?)>?`, // address, perhaps with (…) in it
+  String.raw`(?:\s+["'(][^\n]{0,200}?["')])?\s*\)`, // title, which is not shown
+].join(""), "y");
 const WORD = /[\p{L}\p{N}]/u;
 
 /** Parses what stands inside a paragraph. Linear in time but for the bounded depth. */

@@ -63,6 +63,7 @@ function answerView(message, actions) {
     h("summary", null, icon("fold"), reasoningName), reasoning);
   const body = h("div", { class: "markdown" });
   const tokens = h("div", { class: "tokens", hidden: true });
+  const scale = h("div", { class: "scale", "aria-hidden": "true" }, "0%", h("i"), "100%");
   const calls = h("div", { class: "calls" });
   const problem = h("div", { class: "problem-box", role: "alert", hidden: true });
   const wait = h("p", { class: "waiting" }, h("i"), h("i"), h("i"), h("span"));
@@ -70,7 +71,7 @@ function answerView(message, actions) {
   const actionsBar = h("div", { class: "actions" });
   const element = h("article", { class: "message assistant", "aria-label": t("yuyan") },
     h("div", { class: "byline" }, icon("swift"), message.model || t("yuyan")),
-    fold, body, tokens, calls, wait, problem, usage, actionsBar);
+    fold, body, tokens, scale, calls, wait, problem, usage, actionsBar);
 
   function update(streaming) {
     element.classList.toggle("streaming", streaming);
@@ -84,6 +85,7 @@ function answerView(message, actions) {
     if (message.showTokens && message.tokens?.length) asTokens = true;
     body.hidden = asTokens;
     tokens.hidden = !asTokens;
+    scale.hidden = !asTokens || streaming;
     if (asTokens) showTokens(tokens, message.tokens ?? []);
     else show(body, message.content, copyButton);
     const silent = streaming && !message.content && !message.reasoning && !message.toolCalls;
@@ -138,14 +140,15 @@ function answerView(message, actions) {
     problem.hidden = !message.error;
     if (!message.error) return;
     const { status, text, until } = message.error;
-    const title = { 0: "unreachable", 401: "needKey", 429: "tooBusy" }[status];
-    const retry = h("button", { type: "button", class: "quiet", onclick: actions.again }, t("retry"));
+    const lost = message.content ? "connectionLost" : "unreachable";
+    const title = { 0: lost, 401: "needKey", 429: "tooBusy" }[status];
+    const button = (kind, onclick, text) =>
+      h("button", { type: "button", class: kind, onclick }, text);
+    const retry = button("quiet", actions.again, t("retry"));
     problem.replaceChildren(
-      h("p", null, title && h("b", null, t(status === 0 && message.content ? "connectionLost" : title), " "),
-        text),
+      h("p", null, title && h("b", null, t(title), " "), text),
       h("div", { class: "row" },
-        status === 401 && h("button", { type: "button", class: "primary", onclick: actions.enterKey },
-          t("enterKey")),
+        status === 401 && button("primary", actions.enterKey, t("enterKey")),
         retry));
     const tick = () => {
       const seconds = Math.ceil(((until ?? 0) - Date.now()) / 1000);

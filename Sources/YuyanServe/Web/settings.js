@@ -1,13 +1,14 @@
 // The settings sheet, the list of models, and what both put into a request.
 
 import { apiKey, getJSON, patiently, post } from "./api.js";
-import { byId, h } from "./dom.js";
+import { byId, h, isSure } from "./dom.js";
 import { saveSettings, settings } from "./store.js";
 import { t } from "./strings.js";
 
 // Name, least, greatest, step.
 const SAMPLING = [
-  ["temperature", 0, 5, 0.05], ["top_p", 0, 1, 0.01], ["top_k", 0, 100000, 1], ["min_p", 0, 1, 0.01],
+  ["temperature", 0, 2, 0.05], ["top_p", 0, 1, 0.01], ["top_k", 0, 100000, 1],
+  ["min_p", 0, 1, 0.01],
   ["max_tokens", 1, 1000000, 1], ["repetition_penalty", 0.1, 5, 0.05], ["seed", 0, 2 ** 53, 1],
 ];
 
@@ -65,11 +66,7 @@ export function startSettings({ deleteAll, count }) {
     showSettings();
   });
   byId("delete-all").addEventListener("click", ({ target }) => {
-    if (target.classList.toggle("sure")) {
-      target.textContent = t("deleteAllSure", { count: count() });
-      return;
-    }
-    target.textContent = t("deleteAll");
+    if (!isSure(target, t("deleteAllSure", { count: count() }))) return;
     deleteAll();
     byId("settings").close();
   });
@@ -92,7 +89,6 @@ export function showSettings() {
   byId("stops").value = settings.stops;
   byId("extra").value = settings.extra;
   byId("key").value = apiKey.get();
-  byId("delete-all").classList.remove("sure");
   byId("sampling").replaceChildren(...SAMPLING.map(([name, min, max, step]) => {
     const input = h("input", { type: "number", inputmode: "decimal", min, max, step, name,
       placeholder: t("unset"), value: settings.sampling[name] ?? null,
@@ -154,6 +150,7 @@ function showModels() {
     saveSettings();
   }
   picker.value = settings.model;
+  picker.hidden = models.length === 0;
   byId("adapters").replaceChildren(...adapters.map((model) =>
     h("li", null, h("span", null, h("b", null, model.id), h("small", null, model.root ?? "")),
       h("button", { type: "button", class: "quiet", onclick: () =>

@@ -50,7 +50,7 @@ export function deleteConversation(chat) {
   localStorage.removeItem(PREFIX + chat.id);
 }
 
-/** Writes; when storage is full, gives up log-probabilities first, then the oldest conversations. */
+/** Writes; when storage is full, gives up log-probabilities, then the oldest conversations. */
 function makeRoom(write, chat) {
   for (;;) {
     try {

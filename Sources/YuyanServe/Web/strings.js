@@ -19,18 +19,22 @@ export const STRINGS = {
     copy: "Copy", edit: "Edit", regenerate: "Answer again", delete: "Delete", cancel: "Cancel",
     resend: "Send again", showTokens: "Show probabilities", showText: "Show text",
     reasoning: "Reasoning", reasoningNow: "Thinking…", toolCall: "Tool call",
-    toolResult: "Result of the tool", sendResult: "Send the result", answered: "The answer is complete",
-    deleteChat: "Delete “{title}”", deleteAll: "Delete all conversations",
+    toolResult: "Result of the tool", sendResult: "Send the result",
+    answered: "The answer is complete",
+    deleteChat: "Delete “{title}”", deleteSure: "Press again to delete",
+    deleteAll: "Delete all conversations",
     deleteAllSure: "Press again to delete {count} conversations",
     usage: "{count} tokens", perSecond: "{rate} tokens/s", firstToken: "first token after {time}",
     promptUsage: "prompt {count}", cachedUsage: "{count} from cache",
-    perplexity: "perplexity {value}", finishLength: "cut at the token limit", finishStopped: "stopped",
+    perplexity: "perplexity {value}", finishLength: "cut at the token limit",
+    finishStopped: "stopped",
     waitingModel: "The model is loading; waiting for it…", waiting: "Waiting for the first token…",
     needKey: "This server wants an API key.", enterKey: "Enter the key",
     tooBusy: "The server has its hands full.", retryIn: "Try again in {seconds} s",
     retry: "Try again", unreachable: "The server cannot be reached.",
     connectionLost: "The connection broke off before the answer was complete.",
-    systemPrompt: "System prompt", systemHint: "How the model should behave, for every conversation",
+    systemPrompt: "System prompt",
+    systemHint: "How the model should behave, for every conversation",
     sampling: "Sampling", samplingNote: "Empty fields leave the choice to the server.",
     temperature: "Temperature", top_p: "Top p", top_k: "Top k", min_p: "Min p",
     max_tokens: "Max tokens", repetition_penalty: "Repetition penalty", seed: "Seed",
@@ -44,21 +48,25 @@ export const STRINGS = {
     blockMap: "Cache blocks", usedBlock: "in use, by sequence", sharedBlock: "shared",
     cachedBlock: "cached, idle", freeBlock: "free",
     mapSummary: "{used} of {total} in use · {size} each",
-    mapLabel: "{total} blocks: {used} in use, {cached} cached, {free} free. Arrow keys step through.",
+    mapLabel:
+      "{total} blocks: {used} in use, {cached} cached, {free} free. Step with the arrow keys.",
     readFree: "Block {block}: free", readCached: "Block {block}: cached, idle",
     readUsed: "Block {block}: sequence {sequence}",
     readShared: "Block {block}: sequence {sequence}, {users} users",
-    runningSequences: "Running sequences", queueLength: "{count} waiting", nobody: "Nothing is running.",
+    runningSequences: "Running sequences", queueLength: "{count} waiting",
+    nobody: "Nothing is running.",
     sequence: "Sequence", promptTokens: "Prompt", generatedTokens: "Generated", blocks: "Blocks",
     adapter: "Adapter", reading: "{done} of {all}",
     tileRate: "Generated tokens/s", tilePrefill: "Prompt tokens/s", tileRunning: "Running",
     tileWaiting: "waiting: {count}", tileCache: "Blocks in use", tileUtilization: "Filled",
     tileFragmentation: "fragmentation {share}", tileHits: "Prefix-cache hits",
     tileHitsNote: "{hits} of {queries} tokens", tileAccepted: "Drafts accepted",
-    tileAcceptedNote: "{accepted} of {drafted}", tileOff: "not in use", tileTokens: "{count} tokens",
+    tileAcceptedNote: "{accepted} of {drafted}", tileOff: "not in use",
+    tileTokens: "{count} tokens",
     peak: "peak {value}", sinceStart: "Since the start", uptime: "Up for", requests: "Requests",
     cancelled: "Cancelled", preemptions: "Preemptions", evicted: "Evicted blocks",
-    totalPrompt: "Prompt tokens", totalGenerated: "Generated tokens", overhead: "Scheduling overhead",
+    totalPrompt: "Prompt tokens", totalGenerated: "Generated tokens",
+    overhead: "Scheduling overhead",
     engineLost: "The engine does not answer: {reason}",
   },
   zh: {
@@ -78,7 +86,8 @@ export const STRINGS = {
     resend: "重新发送", showTokens: "显示概率", showText: "显示正文",
     reasoning: "思考过程", reasoningNow: "思考中…", toolCall: "工具调用",
     toolResult: "工具的结果", sendResult: "发送结果", answered: "回答完毕",
-    deleteChat: "删除“{title}”", deleteAll: "删除全部对话", deleteAllSure: "再按一次，删除 {count} 个对话",
+    deleteChat: "删除“{title}”", deleteSure: "再按一次以删除", deleteAll: "删除全部对话",
+    deleteAllSure: "再按一次，删除 {count} 个对话",
     usage: "{count} 个词元", perSecond: "{rate} 词元/秒", firstToken: "首词元 {time}",
     promptUsage: "提示词 {count}", cachedUsage: "缓存命中 {count}",
     perplexity: "困惑度 {value}", finishLength: "已达长度上限", finishStopped: "已停止",
@@ -110,7 +119,8 @@ export const STRINGS = {
     tileWaiting: "排队 {count}", tileCache: "已用块", tileUtilization: "块填充率",
     tileFragmentation: "碎片 {share}", tileHits: "前缀缓存命中", tileHitsNote: "{hits} / {queries} 词元",
     tileAccepted: "草稿接受率", tileAcceptedNote: "{accepted} / {drafted}", tileOff: "未启用",
-    tileTokens: "{count} 个词元", peak: "峰值 {value}", sinceStart: "启动以来", uptime: "已运行", requests: "请求",
+    tileTokens: "{count} 个词元", peak: "峰值 {value}", sinceStart: "启动以来", uptime: "已运行",
+    requests: "请求",
     cancelled: "取消", preemptions: "抢占", evicted: "淘汰的块", totalPrompt: "提示词元",
     totalGenerated: "生成词元", overhead: "调度开销", engineLost: "引擎没有回应：{reason}",
   },
@@ -131,7 +141,9 @@ export function setLanguage(name, remember = true) {
   current = name;
   if (remember) localStorage.setItem("yuyan.language", name);
   document.documentElement.lang = name === "zh" ? "zh-CN" : "en";
-  for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+  for (const element of document.querySelectorAll("[data-t]")) {
+    element.textContent = t(element.dataset.t);
+  }
   for (const element of document.querySelectorAll("[data-hint]")) {
     element.placeholder = t(element.dataset.hint);
   }

@@ -80,7 +80,8 @@ function alternative(text, chance, chosen, kind = "") {
 /** Puts the popover above its token, or below where there is no room, inside the window. */
 function place(popover, anchor) {
   const { offsetWidth: width, offsetHeight: height } = popover;
-  const left = Math.min(Math.max(8, anchor.left + anchor.width / 2 - width / 2), innerWidth - width - 8);
+  const centred = anchor.left + anchor.width / 2 - width / 2;
+  const left = Math.min(Math.max(8, centred), innerWidth - width - 8);
   const top = anchor.top - height - 8 > 8 ? anchor.top - height - 8 : anchor.bottom + 8;
   popover.style.left = `${left}px`;
   popover.style.top = `${top}px`;
