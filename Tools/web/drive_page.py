@@ -290,7 +290,8 @@ def watch_engine(page):
         "blocks" in (page.find("#map").get_attribute("aria-label") or ""),
         "the block map says what it shows",
     )
-    polls = "return performance.getEntriesByType('resource').filter((each) => each.name.endsWith('/engine')).length"
+    polls = """return performance.getEntriesByType('resource')
+        .filter((each) => each.name.endsWith('/engine')).length"""
     first = page.run(polls)
     time.sleep(2.5)
     page.check(page.run(polls) > first, "the engine is asked again and again")

@@ -36,14 +36,16 @@ test("blocks become their elements", () => {
 });
 
 test("a heading or list ends the paragraph before it", () => {
-  assert.deepEqual(outlines("text\n## Two ##\n- a\n- b"), ["p(text)", "h3(Two)", "ul(li(a)|li(b))"]);
+  assert.deepEqual(outlines("text\n## Two ##\n- a\n- b"),
+    ["p(text)", "h3(Two)", "ul(li(a)|li(b))"]);
 });
 
 test("lists nest, number from their start, and keep paragraphs of their own", () => {
   assert.deepEqual(outlines("3. a\n   - x\n   - y\n4. b"), ["ol(li(a|ul(li(x)|li(y)))|li(b))"]);
   assert.equal(parse("3. a")[0].start, 3);
   assert.deepEqual(outlines("- a\n\n  more\n- b"), ["ul(li(a|p(more))|li(b))"]);
-  assert.deepEqual(outlines("1. a\n   ```py\n   x = 1\n   ```\n2. b"), ["ol(li(a|pre(x = 1))|li(b))"]);
+  assert.deepEqual(outlines("1. a\n   ```py\n   x = 1\n   ```\n2. b"),
+    ["ol(li(a|pre(x = 1))|li(b))"]);
 });
 
 test("code keeps every character, closed or still arriving", () => {
@@ -58,7 +60,8 @@ test("code keeps every character, closed or still arriving", () => {
 
 test("tables have cells, alignment and escaped bars", () => {
   const [node] = parse("| a | b |\n|:--|--:|\n| 1 | x \\| y |\n| only |");
-  assert.equal(outline(node), "div(table(thead(tr(th(a)|th(b)))|tbody(tr(td(1)|td(x | y))|tr(td(only)|td()))))");
+  assert.equal(outline(node), "div(table(thead(tr(th(a)|th(b)))"
+    + "|tbody(tr(td(1)|td(x | y))|tr(td(only)|td()))))");
   assert.equal(node.children[0].children[0].children[0].children[1].align, "right");
 });
 
@@ -75,7 +78,8 @@ test("links lead only to web and mail addresses", () => {
   const [, link] = inline("see [the *docs*](https://example.org/a_(b)) now");
   assert.equal(link.href, "https://example.org/a_(b)");
   assert.equal(inline("https://example.org/x。")[0].href, "https://example.org/x");
-  for (const address of ["javascript:alert(1)", "data:text/html,x", "vbscript:x", "//evil", "JaVaScRiPt:1"]) {
+  for (const address of ["javascript:alert(1)", "data:text/html,x", "vbscript:x", "//evil",
+    "JaVaScRiPt:1"]) {
     const nodes = rendered(`[x](${address})`);
     assert.ok(!nodes.some((node) => node.tag === "a"), address);
   }
@@ -90,8 +94,9 @@ test("hostile text stays text", () => {
     "- <style>*{}</style>", "> <a href=javascript:1>x</a>", "`<b>`", "**<i>x</i>**",
     "![x](https://example.org/\"onerror=\"alert(1))",
   ];
-  const allowed = new Set(["#text", "p", "h2", "h3", "ul", "ol", "li", "pre", "div", "span", "code", "table",
-    "thead", "tbody", "tr", "th", "td", "blockquote", "strong", "em", "a", "br"]);
+  const allowed = new Set(["#text", "p", "h2", "h3", "ul", "ol", "li", "pre", "div", "span",
+    "code", "table", "thead", "tbody", "tr", "th", "td", "blockquote", "strong", "em", "a",
+    "br"]);
   for (const text of hostile) {
     for (const node of rendered(text)) {
       assert.ok(allowed.has(node.tag), `${text}: ${node.tag}`);
@@ -106,8 +111,8 @@ test("hostile text stays text", () => {
 
 test("long hostile text takes no longer than its length deserves", () => {
   const count = 20_000;
-  for (const piece of ["*", "**a ", "_", "`", "``a`", "[", "![", "](", "> ", "- ", "|", "~~", "<br", "\\", "1. ",
-    "h", "http://", "[a](", "*a_", "- - ", " ", "#", "|-", "\n- ", "\n> ", "\n|a|\n|-|"]) {
+  for (const piece of ["*", "**a ", "_", "`", "``a`", "[", "![", "](", "> ", "- ", "|", "~~", "<br",
+    "\\", "1. ", "h", "http://", "[a](", "*a_", "- - ", " ", "#", "|-", "\n- ", "\n> ", "\n|a|\n|-|"]) {
     const started = performance.now();
     parse(piece.repeat(count));
     const time = performance.now() - started;
@@ -121,10 +126,12 @@ test("every character of a text arrives when no mark is in it", () => {
 });
 
 test("colouring code loses nothing", () => {
-  for (const code of ["let x = \"a\\\"b\" // c\n", "# no\nif True: print('x')", "/* open", "'", "a`b${c}`"]) {
+  for (const code of ["let x = \"a\\\"b\" // c\n", "# no\nif True: print('x')", "/* open", "'",
+    "a`b${c}`"]) {
     for (const language of ["swift", "python", "js", "", "sql"]) {
       assert.equal(highlight(code, language).map((piece) => piece[1]).join(""), code);
     }
   }
-  assert.deepEqual(highlight("return 1", "swift"), [["word", "return"], [null, " "], ["number", "1"]]);
+  assert.deepEqual(highlight("return 1", "swift"),
+    [["word", "return"], [null, " "], ["number", "1"]]);
 });

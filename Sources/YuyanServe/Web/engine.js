@@ -2,6 +2,7 @@
 
 import { getJSON } from "./api.js";
 import { byId, h } from "./dom.js";
+import { flatSnapshot } from "./snapshot.js";
 import { duration, number, percent, t } from "./strings.js";
 
 const INTERVAL = 1000;
@@ -54,7 +55,7 @@ export function redrawEngine() {
 async function poll() {
   const note = byId("engine-note");
   try {
-    state = await getJSON("engine");
+    state = flatSnapshot(await getJSON("engine"));
     for (const [name, values] of Object.entries(curves)) {
       values.push(state[name] ?? 0);
       if (values.length > HISTORY) values.shift();
@@ -76,7 +77,8 @@ function draw() {
   drawRunning();
   const ratio = (part, whole) => (whole > 0 ? part / whole : 0);
   const totals = [
-    ["uptime", duration(Math.floor(state.uptime_s))], ["requests", number(state.requests)],
+    ...state.uptime_s >= 0 ? [["uptime", duration(Math.floor(state.uptime_s))]] : [],
+    ["requests", number(state.requests)],
     ["totalPrompt", number(state.prompt_tokens)],
     ["totalGenerated", number(state.generated_tokens)],
     ["preemptions", number(state.preemptions)], ["evicted", number(state.evicted_blocks)],
