@@ -7,6 +7,13 @@ extension Exchange {
     enum Decision {
         case answer(ServiceResponse, template: String)
         case service(RequestTarget, template: String)
+
+        /// The route's name in metrics and logs.
+        var template: String {
+            switch self {
+            case .answer(_, let template), .service(_, let template): template
+            }
+        }
     }
 
     /// Finds the route, lets the client in or not, and answers what needs no model.

@@ -36,34 +36,47 @@ struct Exchange: Sendable {
     /// - Returns: Whether the connection can take another request.
     /// - Throws: If the connection breaks.
     func run(_ parts: inout Inbound, _ outbound: Outbound) async throws -> Bool {
-        switch decide() {
-        case .answer(let response, let template):
-            return try await answer(response, template, &parts, outbound)
-        case .service(let target, let template):
-            let model: ServedModel
-            switch core.admit() {
-            case .failure(let error):
-                return try await answer(error.response, template, &parts, outbound)
-            case .success(let value): model = value
+        let decision = decide()
+        do {
+            switch decision {
+            case .answer(let response, let template):
+                return try await answer(response, template, &parts, outbound)
+            case .service(let target, let template):
+                switch core.admit() {
+                case .failure(let error):
+                    return try await answer(error.response, template, &parts, outbound)
+                case .success(let model):
+                    defer { core.release() }
+                    return try await ask(model, target, template, &parts, outbound)
+                }
             }
-            defer { core.release() }
-            var body = HeldBody(core: core)
-            defer { body.release() }
-            do {
-                guard try await read(&body, from: &parts, outbound) else { throw ClientGone() }
-            } catch let error as TransportError {
-                try await send(error.response, outbound, keepsAlive: false)
-                finish(status: error.status, template: template)
-                return false
-            } catch let error as HTTPParserError {
-                try await refuse(.malformed("\(error)"), outbound)
-                return false
-            }
-            let request = ServiceRequest(
-                method: head.method.rawValue, path: target.path, query: target.query,
-                headers: headers, body: body.take(), client: client, requestID: requestID)
-            return try await serve(request, template, model.handler, outbound)
+        } catch {
+            finish(status: 499, template: decision.template)
+            throw error
         }
+    }
+
+    /// Reads the body and has the service answer.
+    private func ask(
+        _ model: ServedModel, _ target: RequestTarget, _ template: String, _ parts: inout Inbound,
+        _ outbound: Outbound
+    ) async throws -> Bool {
+        var body = HeldBody(core: core)
+        defer { body.release() }
+        do {
+            guard try await read(&body, from: &parts, outbound) else { throw ClientGone() }
+        } catch let error as TransportError {
+            try await send(error.response, outbound, keepsAlive: false)
+            finish(status: error.status, template: template)
+            return false
+        } catch let error as HTTPParserError {
+            try await refuse(.malformed("\(error)"), outbound)
+            return false
+        }
+        let request = ServiceRequest(
+            method: head.method.rawValue, path: target.path, query: target.query,
+            headers: headers, body: body.take(), client: client, requestID: requestID)
+        return try await serve(request, template, model.handler, outbound)
     }
 
     /// Answers what is no request; the connection ends with it.
@@ -145,30 +158,36 @@ struct Exchange: Sendable {
         connection.onClose(nil)
         timer.cancel()
 
+        let status = try await conclude(result, outbound, keepsAlive: keepsAlive)
+        finish(status: status, template: template)
+        return keepsAlive
+    }
+
+    /// Sends what is left to send; returns the status for the log.
+    private func conclude(
+        _ result: Result<Ending, any Error>, _ outbound: Outbound, keepsAlive: Bool
+    ) async throws -> Int {
         switch result {
         case .success(.response(let response)):
             if case .bytes(let bytes) = response.body {
                 core.logText("answer", bytes, requestID: requestID)
             }
             try await send(response, outbound, keepsAlive: keepsAlive)
-            finish(status: response.status, template: template)
+            return response.status
         case .success(.streamed(let status)):
             try await outbound.write(.end(nil))
-            finish(status: status, template: template)
+            return status
         case .success(.cancelled(let headSent)) where !connection.isClosed:
             let error = TransportError.requestTimeout(core.configuration.requestTimeout)
-            if headSent {
-                try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: errorEvent(error)))))
-                try await outbound.write(.end(nil))
-            } else {
+            guard headSent else {
                 try await send(error.response, outbound, keepsAlive: keepsAlive)
+                return error.status
             }
-            finish(status: error.status, template: template)
-        case .success(.cancelled), .failure:
-            finish(status: 499, template: template)
-            throw ClientGone()
+            try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: errorEvent(error)))))
+            try await outbound.write(.end(nil))
+            return error.status
+        case .success(.cancelled), .failure: throw ClientGone()
         }
-        return keepsAlive
     }
 
     /// The event that ends a stream which took too long, in the dialect of the endpoint.
@@ -193,16 +212,24 @@ struct Exchange: Sendable {
             && core.phase != .draining
         try await send(response, outbound, keepsAlive: keepsAlive)
         finish(status: response.status, template: template)
-        guard keepsAlive else { return false }
+        return keepsAlive ? await skipBody(&parts) : false
+    }
+
+    /// Whether the next request follows, after a body of reasonable length that nobody wants.
+    private func skipBody(_ parts: inout Inbound) async -> Bool {
         var skipped = 0
-        while let part = try await parts.next() {
-            switch part {
-            case .body(let buffer):
-                skipped += buffer.readableBytes
-                if skipped > Self.skippedBytes { return false }
-            case .end: return true
-            case .head: return false
+        do {
+            while let part = try await parts.next() {
+                switch part {
+                case .body(let buffer):
+                    skipped += buffer.readableBytes
+                    if skipped > Self.skippedBytes { return false }
+                case .end: return true
+                case .head: return false
+                }
             }
+        } catch {
+            // The answer is out already; a fault in what follows it ends the connection.
         }
         return false
     }

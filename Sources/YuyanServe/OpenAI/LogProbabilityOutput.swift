@@ -119,7 +119,7 @@ extension AnswerEnd {
         switch match {
         case .token(let id): .integer(Int(id))
         case .string(let text): .string(text)
-        case .endOfSequence, nil: .null
+        default: .null
         }
     }
 }

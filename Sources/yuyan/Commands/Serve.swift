@@ -1,6 +1,7 @@
 import ArgumentParser
 import Synchronization
 import YuyanEngine
+import YuyanNN
 import YuyanServe
 import YuyanTensor
 import YuyanText

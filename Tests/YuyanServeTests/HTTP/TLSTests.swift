@@ -21,8 +21,8 @@ private struct SelfSigned {
     var certificate: String { folder.path + "/cert.pem" }
     var key: String { folder.path + "/key.pem" }
 
-    static let openssl = ["/usr/bin/openssl", "/usr/local/bin/openssl"].first {
-        access($0, X_OK) == 0
+    static let openssl: String? = ["/usr/bin/openssl", "/usr/local/bin/openssl"].first { path in
+        access(path, X_OK) == 0
     }
 
     init() throws {
@@ -32,7 +32,7 @@ private struct SelfSigned {
             "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
             "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate,
         ]
-        var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
+        var arguments = words.map { word -> UnsafeMutablePointer<CChar>? in strdup(word) }
         arguments.append(nil)
         defer { for argument in arguments { free(argument) } }
         var actions = posix_spawn_file_actions_t()

@@ -6,22 +6,25 @@
     import Darwin
 #endif
 
+private final class BlockingWork {
+    let run: () -> Void
+    init(_ run: @escaping () -> Void) { self.run = run }
+}
+
 /// Runs what blocks on a thread of its own: the tasks' few threads belong to the server under test.
 func blocking<Value: Sendable>(
     _ body: @escaping @Sendable () throws -> Value
 ) async throws -> Value {
-    final class Box {
-        let run: () -> Void
-        init(_ run: @escaping () -> Void) { self.run = run }
-    }
-    return try await withCheckedThrowingContinuation { continuation in
+    try await withCheckedThrowingContinuation { continuation in
         let box = Unmanaged.passRetained(
-            Box { continuation.resume(with: Result { try body() }) })
+            BlockingWork { continuation.resume(with: Result { try body() }) })
         var thread = pthread_t()
         let result = pthread_create(
             &thread, nil,
             { context in
-                if let context { Unmanaged<Box>.fromOpaque(context).takeRetainedValue().run() }
+                if let context {
+                    Unmanaged<BlockingWork>.fromOpaque(context).takeRetainedValue().run()
+                }
                 return nil
             }, box.toOpaque())
         precondition(result == 0)
@@ -101,7 +104,7 @@ final class TestClient: @unchecked Sendable {
             let count = bytes.withUnsafeBytes {
                 Glibc.send(
                     descriptor, $0.baseAddress.map { $0 + start }, bytes.count - start,
-                    Int32(MSG_NOSIGNAL.rawValue))
+                    Int32(MSG_NOSIGNAL))
             }
             guard count > 0 else { throw ClientError.closed(received: start) }
             start += count

@@ -183,7 +183,7 @@ struct MetricsTests {
         #expect(read.value("yuyan:kv_blocks", ["state": "free"]) == 1)
         #expect(read.value("llamacpp:requests_deferred") == 4)
         #expect(read.value("vllm:iteration_tokens_total_count") == 2)
-        #expect((read.value("process_resident_memory_bytes") ?? 0) > 1 << 20)
+        #expect(read.value("process_resident_memory_bytes").map { $0 > 1e6 } == true)
         #expect(read.kinds["vllm:prompt_tokens_total"] == "counter")
         #expect(read.kinds["vllm:kv_cache_usage_perc"] == "gauge")
     }
@@ -279,17 +279,11 @@ struct MonitoringTests {
                 figures.totalBlocks = 6
                 figures.usedBlocks = 3
                 figures.liveTokens = 69
-                figures.running = [
-                    EngineStatistics.Sequence(
-                        number: 3, promptTokens: 60, computedTokens: 69, generatedTokens: 9,
-                        blocks: 3, adapter: nil)
-                ]
             }
             let text = try await scripted.ask("GET", "/engine").text
             #expect(text.contains(#""map": [[3, 2, 1, 37], [3, 1, 2, 32], [-2, 2], [-1, 1]]"#))
             #expect(text.contains(#""total": 6, "used": 3, "cached": 2, "free": 1"#))
             #expect(text.contains(#""state": "ready""#))
-            #expect(text.contains(#""adapter": null"#))
         }
     }
 
