@@ -137,19 +137,3 @@ final class ChatRun {
         return samples[index].tokens
     }
 }
-
-extension Finish.Match {
-    /// What vLLM calls `stop_reason`: a stop string or stop token; nil for the model's own end.
-    var stopReason: StopReason? {
-        switch self {
-        case .endOfSequence: nil
-        case .token(let id): .token(id)
-        case .string(let text): .text(text)
-        }
-    }
-
-    enum StopReason: Sendable {
-        case token(Int32)
-        case text(String)
-    }
-}

@@ -58,7 +58,7 @@ extension Service {
         }
         guard first.element["scale"]?.double ?? 1 == 1 else {
             throw .field(
-                param: "lora[\(first.offset).scale]",
+                param: "lora[\(first.offset)].scale",
                 message: "is \(first.element["scale"]?.summary ?? ""); expected 0 or 1")
         }
         return first.element["id"]?.int
