@@ -64,7 +64,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         switch unwrapOutboundIn(data) {
         case .head(var head):
             guard head.status.code >= 200 else { return context.write(data, promise: promise) }
-            if let version = versions.first, version.major == 1, version.minor == 0 { head.version = version }
+            if versions.first == .http1_0 { head.version = .http1_0 }
             if head.headers.first(name: "content-type") == "text/event-stream" {
                 schedulePing(after: configuration.pingInterval, context)
             }

@@ -6,7 +6,7 @@ import YuyanEngine
 @testable import YuyanServe
 
 /// An engine that only has statistics.
-final class ScriptedEngine: InferenceEngine {
+final class StatisticsEngine: InferenceEngine {
     let figures = Mutex(EngineStatistics())
     let isDrained = Atomic(false)
     let contextLimit = 4096
@@ -114,7 +114,7 @@ struct ScriptedServer: Sendable {
     let server: Server
     let port: Int
     let handler: ScriptedHandler
-    let engine: ScriptedEngine
+    let engine: StatisticsEngine
     let log: KeptLog
 
     /// Waits until `condition` holds; five seconds are plenty for what takes milliseconds.
@@ -142,7 +142,7 @@ struct ScriptedServer: Sendable {
         let log = KeptLog()
         let server = Server(configuration: configuration, logger: log.logger())
         let handler = ScriptedHandler()
-        let engine = ScriptedEngine()
+        let engine = StatisticsEngine()
         let (ports, source) = AsyncStream<Int>.makeStream()
         let (readiness, readySource) = AsyncStream<Void>.makeStream()
         let running = Task {
