@@ -13,7 +13,7 @@ TEST := test $(CHECKED) --scratch-path .build/tests
 need = $(if $(shell command -v $1),,$(error $1 is missing: $2))
 
 .DEFAULT_GOAL := help
-.PHONY: help run build model test test-models lint fuzz check-neon goldens bench-peers clean
+.PHONY: help run build model test test-models lint fuzz check-neon page goldens bench-peers clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -48,6 +48,9 @@ check-neon: ## Check that the NEON kernels compile, on any machine with clang
 	$(call need,clang,it comes with Swift; Debian: apt-get install clang)
 	clang --target=aarch64-linux-gnu -O2 -std=c11 -Wall -Werror -ffreestanding \
 	    -ISources/CYuyanKernels/include -fsyntax-only Sources/CYuyanKernels/neon.c
+
+page: ## Put the page's files into Sources/YuyanServe/HTTP/WebAssets.swift
+	@Tools/embed_web.py
 
 goldens: ## Check the reference data against its manifest
 	@cd Tests/Goldens && sha256sum --check --quiet --strict MANIFEST.sha256 && \

@@ -3,19 +3,35 @@ import PackageDescription
 
 // The layer table: who may import whom. Anything else is an error, because `make` builds with
 // `--explicit-target-dependency-import-check error`.
-let layers: [(name: String, imports: [String])] = [
-    ("YuyanFormats", []),
-    ("YuyanTensor", ["CYuyanKernels", "YuyanFormats"]),
-    ("YuyanText", ["YuyanFormats"]),
-    ("YuyanNN", ["YuyanTensor", "YuyanFormats"]),
-    ("YuyanModels", ["YuyanNN", "YuyanTensor", "YuyanFormats"]),
-    ("YuyanConstraints", ["YuyanFormats"]),
-    ("YuyanEngine", ["YuyanConstraints", "YuyanModels", "YuyanNN", "YuyanTensor", "YuyanFormats"]),
+let layers: [(name: String, imports: [String], products: [Target.Dependency])] = [
+    ("YuyanFormats", [], []),
+    ("YuyanTensor", ["CYuyanKernels", "YuyanFormats"], []),
+    ("YuyanText", ["YuyanFormats"], []),
+    ("YuyanNN", ["YuyanTensor", "YuyanFormats"], []),
+    ("YuyanModels", ["YuyanNN", "YuyanTensor", "YuyanFormats"], []),
+    ("YuyanConstraints", ["YuyanFormats"], []),
+    (
+        "YuyanEngine",
+        ["YuyanConstraints", "YuyanModels", "YuyanNN", "YuyanTensor", "YuyanFormats"],
+        []
+    ),
     (
         "YuyanServe",
         [
             "YuyanEngine", "YuyanConstraints", "YuyanModels", "YuyanNN", "YuyanText",
             "YuyanTensor", "YuyanFormats",
+        ],
+        [
+            .product(name: "HummingbirdCore", package: "hummingbird"),
+            .product(name: "HummingbirdTLS", package: "hummingbird"),
+            .product(name: "HTTPTypes", package: "swift-http-types"),
+            .product(name: "Logging", package: "swift-log"),
+            .product(name: "NIOCore", package: "swift-nio"),
+            .product(name: "NIOHTTP1", package: "swift-nio"),
+            .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+            .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+            .product(name: "NIOPosix", package: "swift-nio"),
+            .product(name: "NIOSSL", package: "swift-nio-ssl"),
         ]
     ),
 ]
@@ -38,7 +54,15 @@ let package = Package(
         .library(name: "Yuyan", targets: layers.map(\.name)),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        // Without its traits Hummingbird does without Foundation, which would slow every start.
+        .package(
+            url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.34.1"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     ],
     targets: [
         .target(name: "CYuyanKernels", cSettings: [.treatAllWarnings(as: .error)]),
@@ -59,12 +83,15 @@ let package = Package(
     ]
         + layers.map {
             .target(
-                name: $0.name, dependencies: dependencies($0.imports), swiftSettings: settings)
+                name: $0.name, dependencies: dependencies($0.imports) + $0.products,
+                // The page's files, which Tools/embed_web.py turns into Swift.
+                exclude: $0.name == "YuyanServe" ? ["Web"] : [], swiftSettings: settings)
         }
         + layers.map {
             .testTarget(
                 name: $0.name + "Tests",
-                dependencies: dependencies([$0.name] + $0.imports + ["TestSupport"]),
+                dependencies: dependencies([$0.name] + $0.imports + ["TestSupport"])
+                    + $0.products,
                 swiftSettings: settings)
         },
     swiftLanguageModes: [.v6],

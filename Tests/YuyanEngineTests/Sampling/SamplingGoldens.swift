@@ -43,9 +43,7 @@ struct SamplingGoldens {
     func row(_ golden: Case) throws -> [Float] { try #require(rows[String(golden.fields[1])]) }
 
     static func lines(_ file: String) throws -> [Substring] {
-        // This file is one folder deeper than `Goldens.path` expects its caller to be.
-        let folder = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast()
-        let path = Goldens.path("sampling/" + file, source: folder.joined(separator: "/"))
+        let path = Goldens.path("sampling/" + file)
         let stream = try #require(fopen(path, "r"))
         defer { fclose(stream) }
         var bytes: [UInt8] = []

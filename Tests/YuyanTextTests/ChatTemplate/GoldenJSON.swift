@@ -16,11 +16,8 @@ struct GoldenJSON {
 
     struct Malformed: Error { let offset: Int }
 
-    /// The path of a golden; this folder lies one level deeper than `Goldens` reckons with.
-    static func path(_ name: String, source: String = #filePath) -> String {
-        let folder = source.split(separator: "/", omittingEmptySubsequences: false).dropLast()
-        return Goldens.path(name, source: folder.joined(separator: "/"))
-    }
+    /// The path of a golden.
+    static func path(_ name: String) -> String { Goldens.path(name) }
 
     static func read(_ path: String) throws -> TemplateValue {
         var json = GoldenJSON(bytes: try readBytes(path))

@@ -1,0 +1,128 @@
+import ArgumentParser
+import Synchronization
+import YuyanEngine
+import YuyanNN
+import YuyanServe
+import YuyanTensor
+import YuyanText
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+struct Serve: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Serve a model to many clients over HTTP, with OpenAI's API.",
+        discussion: """
+            Example: yuyan serve --model smollm2-135m --port 8080 --kv-cache 2GiB
+
+            Then, from any OpenAI client with the base URL http://127.0.0.1:8080/v1, or:
+            curl http://127.0.0.1:8080/v1/chat/completions -H 'content-type: application/json' \
+            -d '{"messages": [{"role": "user", "content": "Hello"}], "stream": true}'
+
+            The page at / chats and shows the engine at work; /metrics is for Prometheus, /health for \
+            load balancers: 503 while the model loads and while the server drains, 200 otherwise.
+
+            Every request gets the bits that it would get alone, however many run at once. When the \
+            queue is full, requests are answered with 429 and Retry-After.
+
+            SIGTERM or Ctrl-C: no new requests, running ones end, exit code 0. A second one ends the \
+            server at once. Sizes are numbers with KiB, MiB, GiB or TiB.
+            """)
+
+    @Option(help: "A GGUF file, a Hugging Face directory, or a cached name.")
+    var model: String
+    @Option(help: "The model's name in the API; by default the cached name, or the file's.")
+    var modelName: String?
+    @OptionGroup(title: "Engine") var engine: EngineOptions
+    @OptionGroup(title: "Server") var server: ServerOptions
+    @OptionGroup(title: "Compute") var compute: ComputeOptions
+
+    func run() throws {
+        let configuration = server.configuration(
+            environmentKey: getenv("YUYAN_API_KEY").map { String(cString: $0) })
+        let http = Server(
+            configuration: configuration, logFormat: server.logFormat, logLevel: server.logLevel)
+        // Threads inherit which signals are blocked, so this comes before there are any.
+        ShutdownSignals.watch { http.shutDown() }
+        let boundPort = BoundPort()
+        let command = self
+        try waiting {
+            try await http.run(
+                load: { try command.served(observer: $0) },
+                listening: { port in
+                    boundPort.number.store(port, ordering: .relaxed)
+                    Terminal.report(
+                        "listening on \(configuration.address(port: port)), loading \(command.model)"
+                    )
+                },
+                ready: { model in
+                    Terminal.report(
+                        command.welcome(
+                            model,
+                            at: configuration.address(
+                                port: boundPort.number.load(ordering: .relaxed))))
+                })
+        }
+    }
+
+    /// Loads the model and puts engine and service on top of it.
+    private func served(observer: any ServiceObserver) throws -> ServedModel {
+        let loaded = try LoadedModel(model, device: compute.device())
+        let name = modelName ?? Self.name(of: model)
+        let engine = try Engine(
+            model: loaded.decoder, device: loaded.device, configuration: engine.configuration,
+            endOfSequence: loaded.endOfSequence)
+        let service = Service(
+            engine: engine, text: try loaded.servedText(modelID: name), observer: observer)
+        return ServedModel(handler: service, engine: engine, modelID: name)
+    }
+
+    /// `SmolLM2-135M.Q4_1` of `models/SmolLM2-135M.Q4_1.gguf`; a cached name is its own.
+    static func name(of model: String) -> String {
+        let last = model.split(separator: "/").last.map(String.init) ?? model
+        return last.hasSuffix(".gguf") ? String(last.dropLast(5)) : last
+    }
+
+    /// What to know and what to try, once requests are answered.
+    func welcome(_ model: ServedModel, at address: String) -> String {
+        let cache = model.engine.statistics()
+        let bytes = ByteSize(bytes: max(1, cache.totalBlocks * cache.blockBytes))
+        let tokens = cache.totalBlocks * cache.blockTokens
+        let key = server.apiKey.isEmpty ? "" : " -H 'authorization: Bearer KEY'"
+        return """
+            serving \(model.modelID) at \(address): \(tokens) tokens of cache in \
+            \(cache.totalBlocks) blocks (\(bytes)), context \(model.engine.contextLimit)
+            try: curl \(address)/v1/chat/completions -H 'content-type: application/json'\(key) \
+            -d '{"model": "\(model.modelID)", "messages": [{"role": "user", "content": "Hello"}]}'
+            """
+    }
+}
+
+/// The port, which is known only once the socket is open.
+private final class BoundPort: Sendable {
+    let number = Atomic(0)
+}
+
+extension ServerConfiguration {
+    /// The URL under which this machine reaches the server.
+    func address(port: Int) -> String {
+        let name = host == "0.0.0.0" || host == "::" ? "127.0.0.1" : host
+        let bracketed = name.contains(":") ? "[\(name)]" : name
+        return "\(tlsCertificate == nil ? "http" : "https")://\(bracketed):\(port)"
+    }
+}
+
+extension LoadedModel {
+    /// The text side of the model, for the service.
+    func servedText(modelID: String) throws -> ServedText {
+        let template = try tokenizer.chatTemplate.map { try ChatTemplate(source: $0, name: path) }
+        return ServedText(
+            tokenizer: tokenizer, template: template, modelID: modelID, created: time(nil),
+            trainedContext: decoder.shape.contextLength)
+    }
+}

@@ -1,0 +1,58 @@
+import ArgumentParser
+import YuyanEngine
+import YuyanServe
+import YuyanTensor
+import YuyanText
+
+/// How much the engine may hold, and how it shares its steps out.
+struct EngineOptions: ParsableArguments {
+    @Option(help: "Memory for keys and values, shared by all requests.")
+    var kvCache = ByteSize(bytes: 1 << 30)
+    @Option(help: "Storage of keys and values: f32, f16 or q8.")
+    var kv: KeyValueType = .f16
+    @Option(help: "Most tokens of prompt and answer; the model's own maximum by default.")
+    var context: Int?
+    @Option(help: "Most sequences that run at once.")
+    var maxSequences = 64
+    @Option(help: "Most requests that wait; one more is answered with 429.")
+    var maxQueue = 256
+    @Option(help: "Most tokens of one step.")
+    var batchTokens = 512
+
+    func validate() throws {
+        for (name, value) in [
+            ("--context", context ?? 1), ("--max-sequences", maxSequences),
+            ("--max-queue", maxQueue), ("--batch-tokens", batchTokens),
+        ] where !(1...1 << 24).contains(value) {
+            throw ValidationError("\(name) is \(value); use 1 to \(1 << 24).")
+        }
+    }
+
+    var configuration: EngineConfiguration {
+        var result = EngineConfiguration()
+        result.keyValueBytes = kvCache.bytes
+        result.keyValueType = kv
+        result.contextLimit = context
+        result.maxSequences = maxSequences
+        result.maxQueue = maxQueue
+        result.batchTokens = batchTokens
+        return result
+    }
+}
+
+/// A low-rank adapter to load at the start: `NAME=DIRECTORY`.
+struct AdapterArgument: ExpressibleByArgument, Hashable {
+    let name: String
+    let directory: String
+
+    init?(argument: String) {
+        let parts = argument.split(separator: "=", maxSplits: 1)
+        guard parts.count == 2 else { return nil }
+        name = String(parts[0])
+        directory = String(parts[1])
+    }
+
+    static func == (left: Self, right: Self) -> Bool {
+        left.name == right.name && left.directory == right.directory
+    }
+}
