@@ -167,13 +167,13 @@ def test_hostile_schemas(server, kind):
     bounded(server, {"response_format": {
         "type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMAS[kind]}}},
         kind in ("not a schema", "unknown type", "missing ref", "far ref", "bad pattern",
-                 "empty enum", "impossible", "pattern", "huge length"))
+                 "empty enum", "impossible", "huge length"))
 
 
 @pytest.mark.parametrize("kind", EXPRESSIONS)
 def test_hostile_expressions(server, kind):
     bounded(server, {"structured_outputs": {"regex": EXPRESSIONS[kind]}},
-            kind in ("repeats", "deeper", "huge count", "unclosed", "bad class", "bad count",
+            kind in ("huge count", "unclosed", "bad class", "bad count",
                      "nothing to repeat", "back reference", "deep"))
 
 
@@ -191,7 +191,7 @@ def test_hostile_choices(server):
 
 def test_a_hostile_tool_schema(server):
     bounded(server, {"tool_choice": "required", "tools": [{
-        "type": "function", "function": {"name": "f", "parameters": SCHEMAS["pattern"]}}]}, True)
+        "type": "function", "function": {"name": "f", "parameters": SCHEMAS["pattern"]}}]}, False)
 
 
 # HTTP itself

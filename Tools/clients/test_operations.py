@@ -32,7 +32,7 @@ def test_a_key_is_asked_for(start):
     asked = {"model": name, "prompt": "Hi", "max_tokens": 1}
     url = f"{server.base}/v1/completions"
     for headers in [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "secret-1"},
-                    {"Authorization": "Bearer secret-1x"}, {"Authorization": "Bearer "}]:
+                    {"Authorization": "Bearer secret-1x"}, {"Authorization": "Bearer"}]:
         answer = httpx.post(url, json=asked, headers=headers)
         assert answer.status_code == 401 and answer.json()["error"]["message"]
     for headers in [model, {"x-api-key": "secret-1"}]:
@@ -74,8 +74,11 @@ def test_a_client_that_leaves_frees_its_blocks(server):
     asked = body(server, max_tokens=4000, ignore_eos=True, stream=True)
     with httpx.stream(
             "POST", f"{server.base}/v1/chat/completions", json=asked, timeout=60) as answer:
-        for line in answer.iter_lines():
-            if '"content"' in line:
+        # Kept, because a forgotten iterator closes the connection.
+        lines = answer.iter_lines()
+        for line in lines:
+            # The first piece names the role and may come before the prompt is computed.
+            if '"content"' in line and '"content": ""' not in line:
                 break
         assert httpx.get(f"{server.base}/engine").json()["blocks"]["used"] > 0
     deadline = time.monotonic() + 20
