@@ -6,6 +6,8 @@ PROMPT ?= What is the capital of France? Answer in one sentence.
 # Importing a target that Package.swift does not declare is an error: the layers stay layers.
 CHECKED := -c release --explicit-target-dependency-import-check error
 YUYAN := .build/release/yuyan
+MINUTES ?= 10
+CLIENTS ?= 64
 # Tests see internals, which is another build of every file: a folder of its own keeps both fresh.
 TEST := test $(CHECKED) --scratch-path .build/tests
 
@@ -13,7 +15,8 @@ TEST := test $(CHECKED) --scratch-path .build/tests
 need = $(if $(shell command -v $1),,$(error $1 is missing: $2))
 
 .DEFAULT_GOAL := help
-.PHONY: help run build model test test-models lint fuzz check-neon page goldens bench-peers clean
+.PHONY: help run build model test test-models lint fuzz check-neon page goldens bench-peers \
+        bench-serve test-clients soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -58,6 +61,16 @@ goldens: ## Check the reference data against its manifest
 
 bench-peers: build model ## Compare the speed with llama.cpp, built here
 	@scripts/bench-peers
+
+bench-serve: build model ## Compare `yuyan serve` with llama-server, built here
+	@scripts/bench-serve
+
+test-clients: build model ## Point openai, anthropic, langchain, lm-eval and others at the server
+	@python=$$(scripts/client-venv) && cd Tools/clients && \
+	    YUYAN="$(abspath $(YUYAN))" $$python -m pytest $(PYTEST)
+
+soak: build model ## Ten minutes (MINUTES) of 64 clients (CLIENTS) that misbehave
+	@python3 Tools/load/soak.py --yuyan $(YUYAN) --minutes $(MINUTES) --clients $(CLIENTS)
 
 clean: ## Remove what was built
 	@rm -rf .build

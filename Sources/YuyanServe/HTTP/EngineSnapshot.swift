@@ -8,65 +8,72 @@ struct EngineSnapshot {
     let modelID: String
     let contextLimit: Int
     let isDraining: Bool
+    /// Seconds since the server started.
+    let uptime: Double
 
     /// Times are in seconds, rates in tokens a second.
     ///
-    /// `blocks.map` lists runs of equal neighbours: `[-1, n]` are n free blocks, `[-2, n]` n cached
-    /// ones, `[s, n, u, t]` n blocks of sequence s with u users each and t tokens in all of them.
+    /// `blocks` lists runs of equal neighbours in block order, `[kind, count, sequence, users]`:
+    /// kind 0 free, 1 cached and idle, 2 used by `users` sequences, the first of them `sequence`.
     var json: JSONOutput {
-        let cached = statistics.blocks.count { $0 == .cached }
-        return [
-            "model": .string(modelID),
-            "state": isDraining ? "draining" : "ready",
-            "context": .integer(contextLimit),
-            "blocks": [
-                "total": .integer(statistics.totalBlocks),
-                "used": .integer(statistics.usedBlocks),
-                "cached": .integer(cached),
-                "free": .integer(statistics.totalBlocks - statistics.usedBlocks - cached),
-                "tokens_per_block": .integer(statistics.blockTokens),
-                "bytes_per_block": .integer(statistics.blockBytes),
-                "live_tokens": .integer(statistics.liveTokens),
-                "utilization": .double(statistics.utilization),
-                "map": .array(Self.runs(of: statistics.blocks)),
-            ],
-            "running": .array(statistics.running.map(Self.sequence)),
-            "waiting": .integer(statistics.waiting),
-            "tokens_per_second": [
-                "prompt": .double(rates.promptTokens), "generated": .double(rates.generatedTokens),
-            ],
-            "prefix_cache": [
-                "queries": .integer(statistics.prefixQueries),
-                "hits": .integer(statistics.prefixHits),
-                "evicted_blocks": .integer(statistics.evictedBlocks),
-            ],
-            "speculative": [
-                "drafts": .integer(statistics.drafts),
-                "drafted_tokens": .integer(statistics.draftedTokens),
-                "accepted_tokens": .integer(statistics.acceptedTokens),
-                "accepted_by_position": .array(
-                    statistics.acceptedByPosition.map { .integer($0) }),
-            ],
-            "totals": [
-                "steps": .integer(statistics.steps),
-                "requests": .integer(statistics.requests),
-                "cancelled": .integer(statistics.cancelled),
-                "preemptions": .integer(statistics.preemptions),
-                "prompt_tokens": .integer(statistics.promptTokens),
-                "generated_tokens": .integer(statistics.generatedTokens),
-                "compute_seconds": .double(statistics.computeTime / .seconds(1)),
-                "overhead_seconds": .double(statistics.overheadTime / .seconds(1)),
-            ],
-            "recent_steps": .array(
-                statistics.recentSteps.map { step in
-                    [.integer(step.tokens), .double(step.time / .seconds(1))]
-                }),
+        let busy = (statistics.computeTime + statistics.overheadTime) / .seconds(1)
+        var fields: [(key: String, value: JSONOutput)] = [
+            ("model", .string(modelID)),
+            ("state", isDraining ? "draining" : "ready"),
+            ("uptime_s", .double(uptime)),
+            ("context", .integer(contextLimit)),
+            ("block_tokens", .integer(statistics.blockTokens)),
+            ("block_bytes", .integer(statistics.blockBytes)),
+            ("total_blocks", .integer(statistics.totalBlocks)),
+            ("used_blocks", .integer(statistics.usedBlocks)),
+            ("live_tokens", .integer(statistics.liveTokens)),
+            ("utilization", .double(statistics.utilization)),
+            ("blocks", .array(Self.runs(of: statistics.blocks))),
+            ("running", .array(statistics.running.map(Self.sequence))),
+            ("waiting", .integer(statistics.waiting)),
+            ("requests", .integer(statistics.requests)),
+            ("cancelled", .integer(statistics.cancelled)),
+            ("steps", .integer(statistics.steps)),
+            ("prompt_tokens", .integer(statistics.promptTokens)),
+            ("generated_tokens", .integer(statistics.generatedTokens)),
+            ("tokens_per_s", .double(rates.generatedTokens)),
+            ("prefill_tokens_per_s", .double(rates.promptTokens)),
+            ("prefix_queries", .integer(statistics.prefixQueries)),
+            ("prefix_hits", .integer(statistics.prefixHits)),
+            ("preemptions", .integer(statistics.preemptions)),
+            ("evicted_blocks", .integer(statistics.evictedBlocks)),
+            ("drafts", .integer(statistics.drafts)),
+            ("drafted_tokens", .integer(statistics.draftedTokens)),
+            ("accepted_tokens", .integer(statistics.acceptedTokens)),
+            (
+                "accepted_by_position",
+                .array(statistics.acceptedByPosition.map { .integer($0) })
+            ),
+            ("compute_s", .double(statistics.computeTime / .seconds(1))),
+            ("overhead_s", .double(statistics.overheadTime / .seconds(1))),
+            (
+                "overhead_share",
+                .double(busy > 0 ? statistics.overheadTime / .seconds(1) / busy : 0)
+            ),
         ]
+        if let speculation = statistics.speculation {
+            fields.append(
+                (
+                    "speculation",
+                    [
+                        "on": .bool(speculation.isOn),
+                        "explanation": .string(speculation.explanation),
+                        "acceptance": .double(speculation.acceptance),
+                        "length": .double(speculation.length),
+                    ]
+                ))
+        }
+        return .object(fields)
     }
 
     private static func sequence(_ sequence: EngineStatistics.Sequence) -> JSONOutput {
         [
-            "number": .integer(sequence.number),
+            "sequence": .integer(sequence.number),
             "prompt_tokens": .integer(sequence.promptTokens),
             "computed_tokens": .integer(sequence.computedTokens),
             "generated_tokens": .integer(sequence.generatedTokens),
@@ -77,34 +84,28 @@ struct EngineSnapshot {
 
     /// Neighbours that look the same on the map become one entry.
     static func runs(of blocks: [EngineStatistics.BlockUse]) -> [JSONOutput] {
-        struct Run {
-            var code: Int
-            var users: Int
-            var count = 0
-            var tokens = 0
-            var json: JSONOutput {
-                code < 0
-                    ? [.integer(code), .integer(count)]
-                    : [.integer(code), .integer(count), .integer(users), .integer(tokens)]
-            }
-        }
         var result: [JSONOutput] = []
-        var current: Run?
-        for block in blocks {
-            let (code, users, tokens) =
-                switch block {
-                case .free: (-1, 0, 0)
-                case .cached: (-2, 0, 0)
-                case .used(let sequence, let users, let tokens): (sequence, users, tokens)
-                }
-            if current?.code != code || current?.users != users {
-                if let current { result.append(current.json) }
-                current = Run(code: code, users: users)
-            }
-            current?.count += 1
-            current?.tokens += tokens
+        var start = 0
+        while start < blocks.count {
+            let look = look(of: blocks[start])
+            let end = blocks[start...].firstIndex { self.look(of: $0) != look } ?? blocks.count
+            let count = end - start
+            result.append(
+                look.count == 1
+                    ? [.integer(look[0]), .integer(count)]
+                    : [
+                        .integer(look[0]), .integer(count), .integer(look[1]), .integer(look[2]),
+                    ])
+            start = end
         }
-        if let current { result.append(current.json) }
         return result
+    }
+
+    private static func look(of block: EngineStatistics.BlockUse) -> [Int] {
+        switch block {
+        case .free: [0]
+        case .cached: [1]
+        case .used(let sequence, let users, _): [2, sequence, users]
+        }
     }
 }
