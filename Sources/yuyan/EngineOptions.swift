@@ -4,6 +4,8 @@ import YuyanServe
 import YuyanTensor
 import YuyanText
 
+extension Speculation: ExpressibleByArgument {}
+
 /// How much the engine may hold, and how it shares its steps out.
 struct EngineOptions: ParsableArguments {
     @Option(help: "Memory for keys and values, shared by all requests.")
@@ -19,10 +21,30 @@ struct EngineOptions: ParsableArguments {
     @Option(help: "Most tokens of one step.")
     var batchTokens = 512
 
+    @Option(help: "LoRA adapter as PEFT saves it, by the name that requests use; may be repeated.")
+    var adapter: [AdapterArgument] = []
+    @Option(help: "Memory for adapters; the one used longest ago gives way, and is read again.")
+    var adapterMemory = ByteSize(bytes: 512 << 20)
+    @Flag(help: "Refuse requests that load or drop adapters.")
+    var fixedAdapters = false
+    @Option(help: "Guess tokens ahead: off, ngram (from the text itself) or draft (--draft-model).")
+    var speculative: Speculation?
+    @Option(help: "Smaller model of the same vocabulary that guesses ahead.")
+    var draftModel: String?
+    @Option(help: "Most tokens to guess at once.")
+    var draftLength = 8
+
     func validate() throws {
+        guard draftModel != nil || speculative != .draft else {
+            throw ValidationError("--speculative draft wants --draft-model.")
+        }
+        guard draftModel == nil || speculative == nil || speculative == .draft else {
+            throw ValidationError("--draft-model goes with --speculative draft, or none.")
+        }
         for (name, value) in [
             ("--context", context ?? 1), ("--max-sequences", maxSequences),
             ("--max-queue", maxQueue), ("--batch-tokens", batchTokens),
+            ("--draft-length", draftLength),
         ] where !(1...1 << 24).contains(value) {
             throw ValidationError("\(name) is \(value); use 1 to \(1 << 24).")
         }
@@ -36,6 +58,8 @@ struct EngineOptions: ParsableArguments {
         result.maxSequences = maxSequences
         result.maxQueue = maxQueue
         result.batchTokens = batchTokens
+        result.speculation = speculative ?? (draftModel == nil ? .off : .draft)
+        result.maxDraftLength = draftLength
         return result
     }
 }

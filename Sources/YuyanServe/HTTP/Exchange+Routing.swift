@@ -120,7 +120,7 @@ extension Exchange {
             EngineSnapshot(
                 statistics: statistics, rates: core.throughput.rates(at: now),
                 modelID: model.modelID, contextLimit: model.engine.contextLimit,
-                isDraining: core.phase == .draining
+                isDraining: core.phase == .draining, uptime: (now - core.started) / .seconds(1)
             ).json)
     }
 

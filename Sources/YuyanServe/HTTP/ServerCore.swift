@@ -28,6 +28,8 @@ final class ServerCore: Sendable {
     let throughput = Throughput()
     private let state: Mutex<State>
 
+    let started = ContinuousClock.now
+
     init(configuration: ServerConfiguration, logger: Logger, metrics: ServerMetrics) {
         self.configuration = configuration
         self.logger = logger

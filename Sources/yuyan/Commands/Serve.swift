@@ -74,11 +74,23 @@ struct Serve: ParsableCommand {
     private func served(observer: any ServiceObserver) throws -> ServedModel {
         let loaded = try LoadedModel(model, device: compute.device())
         let name = modelName ?? Self.name(of: model)
+        let draft = try engine.draftModel.map { try LoadedModel($0, device: loaded.device) }
+        if let draft { try loaded.checkVocabulary(of: draft) }
         let engine = try Engine(
             model: loaded.decoder, device: loaded.device, configuration: engine.configuration,
-            endOfSequence: loaded.endOfSequence)
+            endOfSequence: loaded.endOfSequence, draftModel: draft?.decoder)
+        let adapters = AdapterStore(
+            model: loaded.decoder, device: loaded.device,
+            budgetBytes: self.engine.adapterMemory.bytes)
+        for adapter in self.engine.adapter {
+            try adapters.register(name: adapter.name, directory: adapter.directory)
+        }
+        var configuration = ServiceConfiguration()
+        configuration.allowsAdapterChanges = !self.engine.fixedAdapters
+        configuration.maxSamples = min(configuration.maxSamples, self.engine.maxSequences)
         let service = Service(
-            engine: engine, text: try loaded.servedText(modelID: name), observer: observer)
+            engine: engine, text: try loaded.servedText(modelID: name), adapters: adapters,
+            configuration: configuration, observer: observer)
         return ServedModel(handler: service, engine: engine, modelID: name)
     }
 
@@ -118,6 +130,19 @@ extension ServerConfiguration {
 }
 
 extension LoadedModel {
+    /// Guesses of another vocabulary would be other words.
+    func checkVocabulary(of draft: LoadedModel) throws {
+        let count = tokenizer.vocabularySize
+        guard draft.tokenizer.vocabularySize == count,
+            (0..<Int32(count)).allSatisfy({
+                tokenizer.bytes(of: $0) == draft.tokenizer.bytes(of: $0)
+            })
+        else {
+            throw CommandError.badArgument(
+                "\(draft.path) has another vocabulary than \(path); a draft model must share it")
+        }
+    }
+
     /// The text side of the model, for the service.
     func servedText(modelID: String) throws -> ServedText {
         let template = try tokenizer.chatTemplate.map { try ChatTemplate(source: $0, name: path) }
