@@ -80,9 +80,9 @@ def test_a_client_that_leaves_frees_its_blocks(server):
             # The first piece names the role and may come before the prompt is computed.
             if '"content"' in line and '"content": ""' not in line:
                 break
-        assert httpx.get(f"{server.base}/engine").json()["blocks"]["used"] > 0
+        assert httpx.get(f"{server.base}/engine").json()["used_blocks"] > 0
     deadline = time.monotonic() + 20
-    while httpx.get(f"{server.base}/engine").json()["blocks"]["used"]:
+    while httpx.get(f"{server.base}/engine").json()["used_blocks"]:
         assert time.monotonic() < deadline, "blocks are still held"
         time.sleep(0.05)
 
@@ -96,7 +96,7 @@ def test_an_unread_answer_that_is_left_frees_its_blocks(server):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     link.close()
-    while httpx.get(f"{server.base}/engine").json()["blocks"]["used"]:
+    while httpx.get(f"{server.base}/engine").json()["used_blocks"]:
         assert time.monotonic() < deadline, "blocks are still held"
         time.sleep(0.05)
 

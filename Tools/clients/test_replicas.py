@@ -75,7 +75,7 @@ def front(request, start, tmp_path):
 
 def served(replica):
     """Requests that a replica's engine has taken."""
-    return httpx.get(f"{replica.base}/engine").json()["totals"]["requests"]
+    return httpx.get(f"{replica.base}/engine").json()["requests"]
 
 
 def ask(base, model, session, **more):

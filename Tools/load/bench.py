@@ -74,7 +74,7 @@ def sizes(args):
         return {"prompt": 32, "tokens": 16, "prefix": 96, "prefix_count": 8, "texts": 8,
                 "text": 64, "pool_requests": 8}
     return {"prompt": 128, "tokens": 64, "prefix": 400, "prefix_count": 32, "texts": 64,
-            "text": 256, "pool_requests": 24}
+            "text": 256, "pool_requests": 48}
 
 
 def generation_tests(args, server, prompts):
@@ -124,19 +124,19 @@ def run_theirs(args, seed):
 
 def overhead(args, server, prompts):
     """What serving adds to a token: by the engine's clock, and seen from outside."""
-    before = server.get("/engine")["totals"]
+    before = server.get("/engine")
     alone = scenarios.single_stream(server, prompts)
-    after = server.get("/engine")["totals"]
-    spent = {key: after[key] - before[key] for key in ("compute_seconds", "overhead_seconds")}
+    after = server.get("/engine")
+    spent = {key: after[key] - before[key] for key in ("compute_s", "overhead_s")}
     bench = json.loads(subprocess.run(
         [args.yuyan, "bench", "--model", args.model, "--prompt-tokens", "128",
          "--generate-tokens", "128", "--threads", str(args.threads), "--repeat", "1", "--json"],
         stdout=subprocess.PIPE, check=True).stdout)
     plain = 1 / bench["decode_tok_s"]["median"]
     return {
-        "engine_share": spent["overhead_seconds"] / sum(spent.values()),
-        "loaded_share": before["overhead_seconds"] / (
-            before["overhead_seconds"] + before["compute_seconds"]),
+        "engine_share": spent["overhead_s"] / sum(spent.values()),
+        "loaded_share": before["overhead_s"] / (
+            before["overhead_s"] + before["compute_s"]),
         "token_ms": alone["gap_mean"] * 1e3, "bench_token_ms": plain * 1e3,
         "outside_share": (alone["gap_mean"] - plain) / alone["gap_mean"]}
 
@@ -224,7 +224,7 @@ def arguments():
     add("--threads", type=int, default=2)
     add("--rounds", type=int, default=3)
     add("--only", default=",".join(tests), help="of %(default)s")
-    add("--pool", default="48MiB", help="the cache for the test of a full pool (%(default)s)")
+    add("--pool", default="256MiB", help="the cache for the test of a full pool (%(default)s)")
     add("--quick", action="store_true", help="smaller prompts and answers; not for quoting")
     add("--yuyan-args", default="", help="further options for `yuyan serve`, as one string")
     add("--peer-args", default="", help="further options for llama-server, as one string")

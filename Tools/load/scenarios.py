@@ -160,10 +160,9 @@ def full_pool(server, prompts, requests=24, prompt_tokens=600, tokens=200, inter
                 engine = (await ask(server.host, server.port, "/engine")).json()
             except (OSError, BrokenAnswer):
                 return
-            blocks = engine["blocks"]
-            if engine["waiting"] > 0 and blocks["used"] > 0:
-                live = blocks["live_tokens"] / blocks["tokens_per_block"]
-                samples.append((live / blocks["total"], live / blocks["used"]))
+            if engine["waiting"] > 0 and engine["used_blocks"] > 0:
+                live = engine["live_tokens"] / engine["block_tokens"]
+                samples.append((live / engine["total_blocks"], live / engine["used_blocks"]))
             await asyncio.sleep(interval)
 
     async def run():
@@ -189,6 +188,6 @@ def full_pool(server, prompts, requests=24, prompt_tokens=600, tokens=200, inter
         "samples": len(steady), "of_pool_median": statistics.median(of_pool),
         "of_pool_mean": statistics.fmean(of_pool), "of_pool_p5": percentile(of_pool, 5),
         "of_used_median": statistics.median(sample[1] for sample in steady),
-        "blocks": engine["blocks"]["total"],
-        "block_tokens": engine["blocks"]["tokens_per_block"],
-        "preemptions": engine["totals"]["preemptions"]}
+        "blocks": engine["total_blocks"],
+        "block_tokens": engine["block_tokens"],
+        "preemptions": engine["preemptions"]}

@@ -228,10 +228,12 @@ class Soak:
             try:
                 self.memory.append((now, self.server.memory()[0]))
                 engine = (await ask(self.server.host, self.server.port, "/engine")).json()
-                blocks = engine["blocks"]
-                self.blocks.append((now, blocks["used"], blocks["cached"], engine["waiting"]))
-                if blocks["used"] + blocks["cached"] + blocks["free"] != blocks["total"]:
-                    self.wrong(f"blocks do not add up: {blocks}")
+                # Runs of equal neighbours, [kind, count, ...]: free, cached, used.
+                kinds = [sum(run[1] for run in engine["blocks"] if run[0] == kind)
+                         for kind in range(3)]
+                self.blocks.append((now, kinds[2], kinds[1], engine["waiting"]))
+                if sum(kinds) != engine["total_blocks"] or kinds[2] != engine["used_blocks"]:
+                    self.wrong(f"blocks do not add up: {kinds} of {engine['total_blocks']}")
             except (OSError, BrokenAnswer) as failure:
                 if not self.died():
                     self.wrong(f"/engine: {failure}")
@@ -253,7 +255,7 @@ class Soak:
         deadline, used = time.monotonic() + seconds, None
         while time.monotonic() < deadline:
             engine = (await ask(self.server.host, self.server.port, "/engine")).json()
-            used = engine["blocks"]["used"]
+            used = engine["used_blocks"]
             if used == 0 and not engine["running"] and not engine["waiting"]:
                 return
             await asyncio.sleep(0.1)

@@ -45,23 +45,24 @@ extension Scheduler {
 
     private mutating func prefill(_ id: Int, budget: Int, into plan: inout StepPlan) -> Int {
         guard let sequence = sequences[id] else { return 0 }
-        let wanted = min(budget, sequence.pending)
-        var count = wanted
-        while count > 0, !reserve(id, count: count, into: &plan) {
+        var count = min(budget, sequence.pending)
+        // The first in order must get on, whatever that takes from the others.
+        let spare = running.first == id ? 0 : spareBlocks
+        while count > 0 {
             let room = sequence.blocks.count * blockTokens - sequence.computed
-            let possible = room + allocator.availableCount * blockTokens
-            if possible > 0, possible < count, isWritable(sequence) {
-                count = possible
-            } else if let victim = victim(after: id) {
-                drop(victim, from: &plan)
-            } else {
-                return 0
-            }
+            let possible = room + max(0, allocator.availableCount - spare) * blockTokens
+            if isWritable(sequence), possible > 0 { count = min(count, possible) }
+            if possible > 0, reserve(id, count: count, into: &plan) { break }
+            guard running.first == id, let victim = victim(after: id) else { return 0 }
+            drop(victim, from: &plan)
         }
         let end = sequence.computed + count
         add(id, tokens: sequence.tokens[sequence.computed..<end], 0, to: &plan)
         return count
     }
+
+    /// Blocks that prompts leave to running answers, so that these rarely have to take them back.
+    private var spareBlocks: Int { (running.count + 15) / 16 }
 
     /// Whether the block of the next token is the sequence's own.
     private func isWritable(_ sequence: ScheduledSequence) -> Bool {
@@ -123,18 +124,20 @@ extension Scheduler {
                 continue
             }
             let shared = sharedPrefix(of: sequence)
-            let needed =
-                (sequence.tokens.count + blockTokens - 1) / blockTokens - shared.count
-                + seats(sequence) - 1
-            // A sequence that is alone may take all there is.
-            let spare = running.isEmpty ? 0 : running.count / 8
-            guard allocator.availableCount >= min(needed + spare, allocator.capacity) else {
+            // Room for a first piece is enough: a prompt grows into what others leave, and gives
+            // it back, prefix kept, when they need it.
+            let whole = (sequence.tokens.count + blockTokens - 1) / blockTokens - shared.count
+            let piece = (min(budget, sequence.pending) + blockTokens - 1) / blockTokens
+            let needed = min(whole, piece) + (running.isEmpty ? 0 : spareBlocks)
+            guard allocator.availableCount >= needed else {
                 for registration in shared.reversed() { allocator.release(registration.block) }
                 guard yield(to: sequence, in: &plan) else { return }
                 continue
             }
             start(id, sharing: shared)
-            budget -= prefill(id, budget: budget, into: &plan)
+            let count = prefill(id, budget: budget, into: &plan)
+            guard count > 0 else { return }
+            budget -= count
         }
     }
 
