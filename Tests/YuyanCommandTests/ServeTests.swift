@@ -1,5 +1,6 @@
 import ArgumentParser
 import Testing
+import YuyanEngine
 import YuyanServe
 
 @testable import yuyan
