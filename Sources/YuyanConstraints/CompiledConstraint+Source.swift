@@ -17,6 +17,11 @@ extension CompiledConstraint {
         let root = try source.rule(in: &builder, depth: 0)
         let automaton = try Automaton(builder, root: root, hasByte: vocabulary.hasByte)
         self.init(automaton, vocabulary, limits)
+        guard start().sufficientTokens <= limits.shortestText else {
+            throw .tooLarge(
+                place: "constraint", what: "bytes in the shortest text that satisfies it",
+                limit: limits.shortestText)
+        }
     }
 }
 

@@ -55,6 +55,8 @@ public struct ConstraintLimits: Sendable, Hashable {
     public var maskBytes = 32 << 20
     /// Ways to read the same text that are followed at once; more are given up.
     public var threads = 4000
+    /// Bytes of the shortest text that satisfies the constraint: no answer could be longer.
+    public var shortestText = 1 << 20
 
     /// The limits that suit requests from strangers.
     public init() {}

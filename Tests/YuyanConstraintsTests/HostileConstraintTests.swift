@@ -71,6 +71,16 @@ struct HostileConstraintTests {
         }
     }
 
+    @Test("a text that no answer could be long enough for is refused")
+    func endlessTextsFail() {
+        for pattern in ["((((a{100}){100}){100}){100}){100}", "(((a{1000}){1000}){1000}){1000}"] {
+            guard case .tooLarge? = failure(.regex(pattern)) else {
+                Issue.record("\(pattern): \(String(describing: failure(.regex(pattern))))")
+                continue
+            }
+        }
+    }
+
     @Test("schemas that contain themselves without end are refused, others are not")
     func endlessSchemasFail() throws {
         for schema in [

@@ -93,6 +93,8 @@ struct HostileBodyTests {
             (#""grammar": "root ::= missing""#, "grammar"),
             (#""response_format": {"type": "json_schema"}"#, "response_format.json_schema.schema"),
             (#""guided_regex": "a", "guided_choice": ["b"]"#, "guided_choice"),
+            (#""guided_regex": "(a{100}){100}", "max_tokens": 4"#, "max_tokens"),
+            (#""guided_regex": "((((a{100}){100}){100}){100}){100}""#, "guided_regex"),
             (#""lora": [{"id": 3}]"#, "lora[0].id"),
             (#""lora": [{"id": 0, "scale": 0.5}]"#, "lora[0].scale"),
             (#""continue_final_message": true"#, "continue_final_message"),

@@ -314,6 +314,12 @@ def engine():
         "drafted_tokens": newest * 90,
         "accepted_tokens": newest * 61,
         "overhead_share": 0.011,
+        "speculation": {
+            "on": True,
+            "explanation": "on: 67.8 % of guesses are right, a guess costs 1.9 ms",
+            "acceptance": 0.678,
+            "length": 3.4,
+        },
     }
 
 

@@ -5,7 +5,6 @@ import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 
 import { EventParser, addChunk } from "../../Sources/YuyanServe/Web/stream.js";
-import { flatSnapshot } from "../../Sources/YuyanServe/Web/snapshot.js";
 import { STRINGS } from "../../Sources/YuyanServe/Web/strings.js";
 
 const WEB = new URL("../../Sources/YuyanServe/Web/", import.meta.url);
@@ -63,28 +62,6 @@ test("log-probabilities keep alternatives, and bytes of half characters", () => 
   addChunk(message, { choices: [{ delta: { content: "" }, logprobs: { content: [
     { ...half, top_logprobs: [half, { token: "a", bytes: [97], logprob: -2 }] }] } }] });
   assert.deepEqual(message.tokens, [["⟨e9 9b⟩", -1, [["⟨e9 9b⟩", -1], ["a", -2]]]]);
-});
-
-test("the engine's figures are the same, nested or flat", () => {
-  const flat = flatSnapshot({
-    model: "m", running: [], waiting: 3,
-    blocks: { total: 9, used: 4, tokens_per_block: 32, bytes_per_block: 64, live_tokens: 100,
-      utilization: 0.78, map: [[7, 3, 1, 90], [0, 1, 2, 10], [-2, 2], [-1, 3]] },
-    tokens_per_second: { prompt: 5, generated: 6 },
-    prefix_cache: { queries: 10, hits: 4, evicted_blocks: 1 },
-    speculative: { drafts: 2, drafted_tokens: 8, accepted_tokens: 5, accepted_by_position: [] },
-    totals: { steps: 1, requests: 2, cancelled: 3, preemptions: 4, prompt_tokens: 5,
-      generated_tokens: 6, compute_seconds: 9.9, overhead_seconds: 0.1 },
-  });
-  assert.deepEqual(flat.blocks, [[2, 3, 7, 1], [2, 1, 0, 2], [1, 2, 0, 0], [0, 3, 0, 0]]);
-  assert.deepEqual([flat.total_blocks, flat.used_blocks, flat.live_tokens, flat.block_bytes],
-    [9, 4, 100, 64]);
-  assert.deepEqual([flat.tokens_per_s, flat.prefill_tokens_per_s, flat.prefix_hits, flat.waiting],
-    [6, 5, 4, 3]);
-  assert.deepEqual([flat.requests, flat.preemptions, flat.accepted_tokens, flat.evicted_blocks],
-    [2, 4, 5, 1]);
-  assert.equal(flat.overhead_share, 0.01);
-  assert.equal(flatSnapshot(flat), flat);
 });
 
 test("both languages have the same words, and the page asks for no others", () => {

@@ -5,6 +5,7 @@ import Synchronization
 /// What the reader has not taken yet is counted: the engine leaves out the sequences of a reader
 /// that falls behind, so that a slow connection holds its blocks but grows no memory.
 public struct GenerationEvents: AsyncSequence, Sendable {
+    /// An event.
     public typealias Element = GenerationEvent
     /// Events handed over and not yet taken.
     public final class Backlog: Sendable {

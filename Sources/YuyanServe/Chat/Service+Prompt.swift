@@ -163,7 +163,8 @@ extension Service {
         }
         if let constraint = input.constraint {
             request.constraint = try constraints.compiled(
-                constraint, maxBytes: configuration.maxSchemaBytes)
+                constraint, maxBytes: configuration.maxSchemaBytes,
+                answerTokens: request.parameters.maxTokens)
         }
         return ChatJob(
             request: request, model: model, skipsSpecial: input.skipsSpecial,

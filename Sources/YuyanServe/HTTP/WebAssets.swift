@@ -998,13 +998,12 @@ export async function copyText(text, button) {
 
 """#),
         WebAsset(
-            name: "engine.js", type: "text/javascript; charset=utf-8", entityTag: "\"8be95d8cc56cc4cb\"",
+            name: "engine.js", type: "text/javascript; charset=utf-8", entityTag: "\"a529df7f4047c2b8\"",
             text: #"""
 // The live view of the engine: its cache block by block, its sequences, its speed.
 
 import { getJSON } from "./api.js";
 import { byId, h } from "./dom.js";
-import { flatSnapshot } from "./snapshot.js";
 import { duration, number, percent, t } from "./strings.js";
 
 const INTERVAL = 1000;
@@ -1057,7 +1056,7 @@ export function redrawEngine() {
 async function poll() {
   const note = byId("engine-note");
   try {
-    state = flatSnapshot(await getJSON("engine"));
+    state = await getJSON("engine");
     for (const [name, values] of Object.entries(curves)) {
       values.push(state[name] ?? 0);
       if (values.length > HISTORY) values.shift();
@@ -1086,6 +1085,7 @@ function draw() {
     ["preemptions", number(state.preemptions)], ["evicted", number(state.evicted_blocks)],
     ["cancelled", number(state.cancelled)], ["overhead", percent(state.overhead_share, 1)],
     ["tileHits", percent(ratio(state.prefix_hits, state.prefix_queries), 1)],
+    ...state.speculation ? [["guessing", state.speculation.explanation]] : [],
   ];
   byId("totals").replaceChildren(...totals.map(([key, value]) =>
     h("div", null, h("dt", null, t(key)), h("dd", null, value))));
@@ -1094,7 +1094,10 @@ function draw() {
 function drawTiles() {
   const ratio = (part, whole) => (whole > 0 ? part / whole : 0);
   const { tokens_per_s: rates, prefill_tokens_per_s: prefills } = curves;
-  const drafted = state.drafted_tokens;
+  const { drafted_tokens: drafted, speculation } = state;
+  const guessing = speculation
+    ? t(speculation.on ? "guessingOn" : "guessingOff", { length: number(speculation.length, 1) })
+    : t("tileOff");
   const speed = (value) => number(value, value < 100 ? 1 : 0);
   const tiles = [
     tile("tileRate", speed(state.tokens_per_s), t("peak", { value: speed(Math.max(...rates)) }),
@@ -1113,8 +1116,9 @@ function drawTiles() {
       t("tileHitsNote", { hits: number(state.prefix_hits), queries: number(state.prefix_queries) }),
       { share: ratio(state.prefix_hits, state.prefix_queries) }),
     tile("tileAccepted", drafted ? percent(ratio(state.accepted_tokens, drafted), 1) : "–",
-      drafted ? t("tileAcceptedNote",
-        { accepted: number(state.accepted_tokens), drafted: number(drafted) }) : t("tileOff"),
+      drafted ? `${t("tileAcceptedNote",
+        { accepted: number(state.accepted_tokens), drafted: number(drafted) })} · ${guessing}`
+        : guessing,
       { share: ratio(state.accepted_tokens, drafted) }),
   ];
   byId("tiles").replaceChildren(...tiles);
@@ -2247,33 +2251,6 @@ async function changeAdapter(path, body, done) {
 
 """#),
         WebAsset(
-            name: "snapshot.js", type: "text/javascript; charset=utf-8", entityTag: "\"178261bbdec45566\"",
-            text: #"""
-// What `/engine` says, in the one shape that the live view reads.
-
-const FREE = -1; // codes of the nested block map; other numbers are sequences
-
-/** Takes an answer that is flat already, or nested by topic, and returns it flat. */
-export function flatSnapshot(answer) {
-  if (Array.isArray(answer.blocks)) return answer;
-  const { blocks, totals, tokens_per_second: rates, prefix_cache: cache, speculative } = answer;
-  const busy = totals.compute_seconds + totals.overhead_seconds;
-  return {
-    ...answer, ...totals,
-    blocks: blocks.map.map(([code, count, users]) =>
-      code >= 0 ? [2, count, code, users] : [code === FREE ? 0 : 1, count, 0, 0]),
-    block_tokens: blocks.tokens_per_block, block_bytes: blocks.bytes_per_block,
-    total_blocks: blocks.total, used_blocks: blocks.used,
-    live_tokens: blocks.live_tokens, utilization: blocks.utilization,
-    tokens_per_s: rates.generated, prefill_tokens_per_s: rates.prompt,
-    prefix_queries: cache.queries, prefix_hits: cache.hits, evicted_blocks: cache.evicted_blocks,
-    drafted_tokens: speculative.drafted_tokens, accepted_tokens: speculative.accepted_tokens,
-    overhead_share: busy > 0 ? totals.overhead_seconds / busy : 0,
-  };
-}
-
-"""#),
-        WebAsset(
             name: "store.js", type: "text/javascript; charset=utf-8", entityTag: "\"44cb91c3a438de64\"",
             text: #"""
 // Conversations and settings, kept in this browser's local storage.
@@ -2431,7 +2408,7 @@ function tokenText({ token = "", bytes }) {
 
 """#),
         WebAsset(
-            name: "strings.js", type: "text/javascript; charset=utf-8", entityTag: "\"6285eacb018c05ff\"",
+            name: "strings.js", type: "text/javascript; charset=utf-8", entityTag: "\"df0fd9a432a4269f\"",
             text: #"""
 // The page's words in English and Chinese.
 
@@ -2497,6 +2474,7 @@ export const STRINGS = {
     tileFragmentation: "fragmentation {share}", tileHits: "Prefix-cache hits",
     tileHitsNote: "{hits} of {queries} tokens", tileAccepted: "Drafts accepted",
     tileAcceptedNote: "{accepted} of {drafted}", tileOff: "not in use",
+    guessing: "Guessing ahead", guessingOn: "on, {length} a time", guessingOff: "paused",
     tileTokens: "{count} tokens",
     peak: "peak {value}", sinceStart: "Since the start", uptime: "Up for", requests: "Requests",
     cancelled: "Cancelled", preemptions: "Preemptions", evicted: "Evicted blocks",
@@ -2554,6 +2532,7 @@ export const STRINGS = {
     tileWaiting: "排队 {count}", tileCache: "已用块", tileUtilization: "块填充率",
     tileFragmentation: "碎片 {share}", tileHits: "前缀缓存命中", tileHitsNote: "{hits} / {queries} 词元",
     tileAccepted: "草稿接受率", tileAcceptedNote: "{accepted} / {drafted}", tileOff: "未启用",
+    guessing: "推测解码", guessingOn: "启用，每次 {length} 个", guessingOff: "暂停",
     tileTokens: "{count} 个词元", peak: "峰值 {value}", sinceStart: "启动以来", uptime: "已运行",
     requests: "请求",
     cancelled: "取消", preemptions: "抢占", evicted: "淘汰的块", totalPrompt: "提示词元",

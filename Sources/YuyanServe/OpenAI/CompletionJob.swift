@@ -71,7 +71,8 @@ extension Service {
             request.cacheSalt = input.cacheSalt
             if let constraint = input.constraint {
                 request.constraint = try constraints.compiled(
-                    constraint, maxBytes: configuration.maxSchemaBytes)
+                    constraint, maxBytes: configuration.maxSchemaBytes,
+                    answerTokens: request.parameters.maxTokens)
             }
             jobs.append(
                 ChatJob(

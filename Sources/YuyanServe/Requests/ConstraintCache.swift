@@ -23,10 +23,25 @@ final class ConstraintCache: Sendable {
         self.capacity = max(1, capacity)
     }
 
-    /// The compiled form of a constraint.
+    /// The compiled form of a constraint, for an answer of at most so many tokens.
     ///
-    /// - Throws: `.field` naming the field that asked, if it cannot be compiled within bounds.
+    /// An answer too short to be completed would break the promise that it has the form.
+    ///
+    /// - Throws: `.field` naming the field that asked, if it cannot be compiled within bounds, or
+    ///   `max_tokens` if that leaves no room for the shortest answer of the form.
     func compiled(
+        _ wanted: FieldConstraint, maxBytes: Int, answerTokens: Int?
+    ) throws(RequestError) -> CompiledConstraint {
+        let constraint = try compiled(wanted, maxBytes: maxBytes)
+        let least = constraint.start().sufficientTokens
+        guard let answerTokens, answerTokens > 0, answerTokens < least else { return constraint }
+        throw .field(
+            param: "max_tokens",
+            message: "is \(answerTokens), but the shortest answer that '\(wanted.param)' allows "
+                + "takes \(least) tokens; raise it")
+    }
+
+    private func compiled(
         _ wanted: FieldConstraint, maxBytes: Int
     ) throws(RequestError) -> CompiledConstraint {
         let key = wanted.source.key

@@ -79,12 +79,16 @@ struct ToolFormat: Sendable {
     ///
     /// - Parameters:
     ///   - thinks: Whether free text must be possible before a call that is required.
-    ///   - isParallel: Whether there may be several calls.
+    ///   - isParallel: Whether there may be several calls; of a function that was named, one.
     func constraint(
         _ tools: [Tool], choice: ToolChoice, thinks: Bool, isParallel: Bool
     ) throws(RequestError) -> ConstraintSource {
-        let wanted = tools.filter { tool in
-            if case .named(let name) = choice { tool.name == name } else { true }
+        var wanted = tools
+        var isSingle = !isParallel
+        if case .named(let name) = choice {
+            wanted = tools.filter { $0.name == name }
+            // OpenAI's clients expect the one call that they named.
+            isSingle = true
         }
         var tags: [ConstraintTag] = []
         for tool in wanted {
@@ -94,7 +98,7 @@ struct ToolFormat: Sendable {
         }
         return .tagged(
             free: choice == .auto || thinks, tags: tags, atLeastOne: choice != .auto,
-            atMostOne: !isParallel)
+            atMostOne: isSingle)
     }
 
     private func schema(of tool: Tool) -> JSONOutput {

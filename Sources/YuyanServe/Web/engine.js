@@ -2,7 +2,6 @@
 
 import { getJSON } from "./api.js";
 import { byId, h } from "./dom.js";
-import { flatSnapshot } from "./snapshot.js";
 import { duration, number, percent, t } from "./strings.js";
 
 const INTERVAL = 1000;
@@ -55,7 +54,7 @@ export function redrawEngine() {
 async function poll() {
   const note = byId("engine-note");
   try {
-    state = flatSnapshot(await getJSON("engine"));
+    state = await getJSON("engine");
     for (const [name, values] of Object.entries(curves)) {
       values.push(state[name] ?? 0);
       if (values.length > HISTORY) values.shift();
@@ -84,6 +83,7 @@ function draw() {
     ["preemptions", number(state.preemptions)], ["evicted", number(state.evicted_blocks)],
     ["cancelled", number(state.cancelled)], ["overhead", percent(state.overhead_share, 1)],
     ["tileHits", percent(ratio(state.prefix_hits, state.prefix_queries), 1)],
+    ...state.speculation ? [["guessing", state.speculation.explanation]] : [],
   ];
   byId("totals").replaceChildren(...totals.map(([key, value]) =>
     h("div", null, h("dt", null, t(key)), h("dd", null, value))));
@@ -92,7 +92,10 @@ function draw() {
 function drawTiles() {
   const ratio = (part, whole) => (whole > 0 ? part / whole : 0);
   const { tokens_per_s: rates, prefill_tokens_per_s: prefills } = curves;
-  const drafted = state.drafted_tokens;
+  const { drafted_tokens: drafted, speculation } = state;
+  const guessing = speculation
+    ? t(speculation.on ? "guessingOn" : "guessingOff", { length: number(speculation.length, 1) })
+    : t("tileOff");
   const speed = (value) => number(value, value < 100 ? 1 : 0);
   const tiles = [
     tile("tileRate", speed(state.tokens_per_s), t("peak", { value: speed(Math.max(...rates)) }),
@@ -111,8 +114,9 @@ function drawTiles() {
       t("tileHitsNote", { hits: number(state.prefix_hits), queries: number(state.prefix_queries) }),
       { share: ratio(state.prefix_hits, state.prefix_queries) }),
     tile("tileAccepted", drafted ? percent(ratio(state.accepted_tokens, drafted), 1) : "–",
-      drafted ? t("tileAcceptedNote",
-        { accepted: number(state.accepted_tokens), drafted: number(drafted) }) : t("tileOff"),
+      drafted ? `${t("tileAcceptedNote",
+        { accepted: number(state.accepted_tokens), drafted: number(drafted) })} · ${guessing}`
+        : guessing,
       { share: ratio(state.accepted_tokens, drafted) }),
   ];
   byId("tiles").replaceChildren(...tiles);

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Synchronization
 import YuyanEngine
 import YuyanFormats
 import YuyanNN
@@ -23,6 +24,11 @@ struct Bench: ParsableCommand {
             is measured. With --text there is also tokenizer_bytes_s: {min, median, max}; with --batch N \
             batch: {sequences, tok_s: {min, median, max}, step_ms: {min, median, max}}, the decoding \
             of N sequences at once, each with --prompt-tokens tokens behind it when a run begins.
+
+            yuyan bench --model qwen2.5-coder-1.5b --speculative draft --draft-model qwen2.5-coder-0.5b
+            compares decoding with guesses to decoding without, in turn, on work that repeats its \
+            prompt and on work that does not, greedy and sampled, one and four at once: where it wins \
+            and where it loses. Both must give the same tokens. Nothing else is measured then.
             """)
 
     @Option(help: "A GGUF file, a Hugging Face directory, or a cached name.")
@@ -37,6 +43,12 @@ struct Bench: ParsableCommand {
     var chunk = 512
     @Option(help: "Also decode this many sequences at once.")
     var batch: Int?
+    @Option(help: "Compare decoding with guesses to decoding without: ngram or draft.")
+    var speculative: Speculation?
+    @Option(help: "Smaller model of the same vocabulary that guesses.")
+    var draftModel: String?
+    @Option(help: "Most tokens to guess at once.")
+    var draftLength = 8
     @Option(help: "Storage of keys and values: f32, f16 or q8.")
     var kv: KeyValueType = .f16
     @Option(help: "Also measure the tokenizer on this text, on one thread.")
@@ -51,6 +63,15 @@ struct Bench: ParsableCommand {
             ("--repeat", repeats), ("--chunk", chunk),
         ] where value < 1 {
             throw ValidationError("\(name) is \(value); use at least 1.")
+        }
+        guard draftModel != nil || speculative != .draft else {
+            throw ValidationError("--speculative draft wants --draft-model.")
+        }
+        guard speculative != .off else {
+            throw ValidationError("--speculative off compares nothing; use ngram or draft.")
+        }
+        guard (1...64).contains(draftLength) else {
+            throw ValidationError("--draft-length is \(draftLength); use 1 to 64.")
         }
         if let batch, batch < 1 || batch > 256 {
             throw ValidationError("--batch is \(batch); use 1 to 256.")
@@ -69,6 +90,7 @@ struct Bench: ParsableCommand {
         let start = clock.now
         let loaded = try LoadedModel(model, device: device)
         let loadTime = clock.now - start
+        if let speculative { return try compare(speculative, loaded) }
         var progress = Progress(total: repeats, unit: "runs", rateName: "runs/s")
         let model = EvaluatedModel(model: loaded.decoder, device: device, keyValueType: kv)
         let speed = try measuredSpeed(
@@ -100,6 +122,46 @@ struct Bench: ParsableCommand {
                 "weight_bytes": .integer(loaded.decoder.weightBytes),
             ])
         Terminal.write((json ? report.json.description : report.text) + "\n")
+    }
+
+    /// Decoding with guesses against decoding without, over kinds of work.
+    private func compare(_ speculation: Speculation, _ loaded: LoadedModel) throws {
+        let draft = try draftModel.map { try LoadedModel($0, device: loaded.device) }
+        if let draft { try loaded.checkVocabulary(of: draft) }
+        let model = EvaluatedModel(
+            model: loaded.decoder, device: loaded.device, keyValueType: kv)
+        let command = self
+        let report = Mutex(SpeculationReport(speculation: speculation))
+        let work = try SpeculationReport.work.map { name, text in
+            (name, try loaded.chatTokens([ChatMessage(role: "user", content: text)]))
+        }
+        let endOfSequence = loaded.endOfSequence
+        try waiting {
+            var progress = Progress(total: work.count * 4, unit: "comparisons", rateName: "/s")
+            var done = 0
+            for (name, prompt) in work {
+                for (temperature, sequences) in [(Float(0), 1), (0, 4), (0.8, 1), (0.8, 4)] {
+                    var parameters = SamplingParameters()
+                    parameters.temperature = temperature
+                    parameters.maxTokens = command.generateTokens
+                    let speed = try await measuredSpeculation(
+                        of: model, speculation, draftModel: draft?.decoder,
+                        prompts: Array(repeating: prompt, count: sequences),
+                        parameters: parameters, endOfSequence: endOfSequence,
+                        maxLength: command.draftLength, repeats: command.repeats)
+                    report.withLock {
+                        $0.rows.append(
+                            SpeculationReport.Row(
+                                work: name, temperature: temperature, sequences: sequences,
+                                speed: speed))
+                    }
+                    done += 1
+                    progress.update(done)
+                }
+            }
+        }
+        let result = report.withLock { $0 }
+        Terminal.write((json ? result.json.description + "\n" : result.text + "\n"))
     }
 
     /// Bytes of text per second, encoding the whole file each time; the first time is not counted.

@@ -110,6 +110,52 @@ struct EngineTests {
         if name != "rope-dynamic", blocks == 1000 { #expect(statistics.prefixHits > 0) }
     }
 
+    @Test(
+        "gives each adapter's request its own bits in one batch, and shares no prefix across them")
+    func adapters() async throws {
+        let device = Device(threads: 2)
+        let model = try decoder("llama-gqa", on: device)
+        let loaded = try ["llama-all", "llama-qv", "llama-head"].map { name in
+            try LowRankAdapter(
+                name: name, directory: Goldens.path("adapters/" + name), for: model, on: device)
+        }
+        let choices: [LowRankAdapter?] = [nil] + loaded
+        var configuration = EngineConfiguration()
+        configuration.keyValueBytes = 20 * model.cacheLayout(type: .f16).blockBytes
+        configuration.batchTokens = 40
+        let engine = try Engine(
+            model: model, device: Device(threads: 2), configuration: configuration,
+            endOfSequence: [2])
+        let prompt = tokens(50, seed: 17)
+        for round in 0..<2 {
+            let streams = try (0..<8).map { index in
+                var request = GenerationRequest(
+                    prompt: prompt, parameters: parameters(index, length: 24))
+                request.adapter = choices[index % 4]
+                return try engine.submit(request)
+            }
+            var seen: Set<[Int32]> = []
+            for (index, stream) in streams.enumerated() {
+                let answer = try await answers(stream)[0]
+                let session = Session(
+                    model: model, device: device, contextLimit: engine.contextLimit,
+                    adapter: choices[index % 4])
+                let alone = try session.generate(
+                    prompt: prompt, parameters: parameters(index, length: 24), endOfSequence: [2])
+                #expect(answer.tokens == alone.tokens, "request \(index), round \(round)")
+                #expect(answer.logProbabilities == alone.logProbabilities.map(bits))
+                seen.insert(answer.tokens)
+            }
+            #expect(seen.count > 4, "adapters change answers")
+        }
+        engine.weightsChanged()
+        let before = engine.statistics().prefixHits
+        _ = try await answers(
+            try engine.submit(
+                GenerationRequest(prompt: prompt, parameters: parameters(1, length: 2))))
+        #expect(engine.statistics().prefixHits == before, "new weights, no old prefix")
+    }
+
     @Test("branches samples off one prompt, each as if alone with its random stream")
     func samples() async throws {
         let device = Device(threads: 1)
