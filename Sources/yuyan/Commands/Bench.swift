@@ -128,8 +128,7 @@ struct Bench: ParsableCommand {
     private func compare(_ speculation: Speculation, _ loaded: LoadedModel) throws {
         let draft = try draftModel.map { try LoadedModel($0, device: loaded.device) }
         if let draft { try loaded.checkVocabulary(of: draft) }
-        let model = EvaluatedModel(
-            model: loaded.decoder, device: loaded.device, keyValueType: kv)
+        let (decoder, device) = (loaded.decoder, loaded.device)
         let command = self
         let report = Mutex(SpeculationReport(speculation: speculation))
         let work = try SpeculationReport.work.map { name, text in
@@ -137,6 +136,8 @@ struct Bench: ParsableCommand {
         }
         let endOfSequence = loaded.endOfSequence
         try waiting {
+            let model = EvaluatedModel(
+                model: decoder, device: device, keyValueType: command.kv)
             var progress = Progress(total: work.count * 4, unit: "comparisons", rateName: "/s")
             var done = 0
             for (name, prompt) in work {
