@@ -191,7 +191,7 @@ def test_adapters_come_and_go(start, tmp_path):
     for name in ("north", "south"):
         subprocess.run(
             [sys.executable, maker, tmp_path / name, "--seed", str(len(name) + ord(name[0])),
-             "--scale", "0.3"], check=True)
+             "--scale", "0.5", "--targets", "all"], check=True)
     server = start("--adapter", f"north={tmp_path / 'north'}")
 
     def text(model):
@@ -217,6 +217,49 @@ def test_adapters_come_and_go(start, tmp_path):
     missing = httpx.post(f"{server.base}/v1/load_lora_adapter", json={
         "lora_name": "x", "lora_path": str(tmp_path / "nowhere")})
     assert missing.status_code in (400, 404) and "nowhere" in missing.text
+
+def test_adapters_answer_as_the_command_does(start, tmp_path):
+    """Several at once and the bare model; text and log-probabilities are those of `generate`."""
+    import conftest
+    names = {"plain": None}
+    for seed, name in enumerate(("north", "south", "west")):
+        names[name] = tmp_path / name
+        subprocess.run(
+            [sys.executable, HERE / "make_adapter.py", names[name], "--seed", str(seed),
+             "--scale", "0.4", "--targets", "all"], check=True)
+    options = [
+        part for name in ("north", "south", "west")
+        for part in ("--adapter", f"{name}={names[name]}")]
+    server = start(*options)
+    prompts = ["The capital of France is", "Once upon a time there was a fox who"]
+    jobs = [(name, prompt) for name in names for prompt in prompts] * 2
+    found = {}
+
+    def ask(index, name, prompt):
+        answer = httpx.post(f"{server.base}/v1/completions", timeout=240, json={
+            "model": server.model if name == "plain" else name, "prompt": prompt,
+            "max_tokens": 16, "temperature": 0, "logprobs": 1}).json()["choices"][0]
+        found[index] = (answer["text"], answer["logprobs"]["token_logprobs"])
+    threads = [
+        threading.Thread(target=ask, args=(index, *job)) for index, job in enumerate(jobs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    texts = set()
+    for name, prompt in set(jobs):
+        adapter = ["--adapter", names[name]] if names[name] else []
+        done = subprocess.run(
+            [conftest.BINARY, "generate", "--model", conftest.MODEL, *adapter, "--raw",
+             "--prompt", prompt, "--max-tokens", "16", "--temperature", "0", "--logprobs", "1",
+             "--json"], stdout=subprocess.PIPE, check=True)
+        alone = json.loads(done.stdout)
+        expected = (alone["text"], [entry["logprob"] for entry in alone["logprobs"]])
+        texts.add(alone["text"])
+        for index, job in enumerate(jobs):
+            if job == (name, prompt):
+                assert found[index] == expected, job
+    assert len(texts) == len(names) * len(prompts)
 
 
 def test_the_log_names_requests_and_keeps_prompts_out(start):

@@ -158,6 +158,15 @@ def load(page, key):
     page.shot("01-welcome")
 
 
+def limit_answers(page):
+    """A small model may never come to an end by itself."""
+    page.click("#settings-open")
+    field = page.find("input[name=max_tokens]")
+    page.run("arguments[0].scrollIntoView({block: 'center'})", field)
+    field.send_keys("160")
+    page.click("#settings-close")
+
+
 def converse(page):
     page.say("Explain in detail how a bird can sleep while it flies, and write a Swift function.")
     page.wait(lambda: len(page.answer()) > 0, "an answer begins")
@@ -257,6 +266,7 @@ def look_at_tokens(page):
 def use_settings(page):
     page.click("#settings-open")
     page.check(page.find("#settings").is_displayed(), "settings open")
+    page.find("input[name=max_tokens]").clear()
     page.find("input[name=max_tokens]").send_keys("12")
     page.find("#extra").send_keys("[1]")
     page.check(page.find("#extra-error").text != "", "a wrong JSON field is explained")
@@ -448,6 +458,8 @@ def main():
     try:
         page.size(*DESKTOP)
         load(page, options.api_key)
+        if not options.mock:
+            limit_answers(page)
         for part in (converse, choose_adapter, look_at_tokens, use_settings, watch_engine):
             part(page)
         if options.mock:

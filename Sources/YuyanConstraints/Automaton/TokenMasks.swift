@@ -12,7 +12,7 @@ struct TokenMasks {
     private var masks: [Int32: Mask] = [:]
     private var locals: [Int32: LocalMask] = [:]
     /// Tokens to the nearest end of the text.
-    private var tokenDistances: [Int32: Int32] = [:]
+    private var tokenDistances: [Int32: Int] = [:]
 
     private struct Mask {
         var words: [UInt64]
@@ -249,7 +249,7 @@ extension TokenMasks {
     /// tokens one with the fewest. Whatever token of that split comes next, the rest of the text is
     /// the completion from there, so that following it always closes in time.
     mutating func tokenDistance(_ configuration: Int32) -> Int {
-        if let distance = known(configuration) { return Int(distance) }
+        if let distance = known(configuration) { return distance }
         var chain: [Int32] = [configuration]
         var text: [UInt8] = []
         var isKnown = 0
@@ -275,7 +275,7 @@ extension TokenMasks {
         }
         let trie = vocabulary.all
         for index in (0..<chain.count - 1).reversed() where known(chain[index]) == nil {
-            var best = Int32.max
+            var best = Automaton.unreachable
             var node = 0
             var place = index
             while place < text.count, let child = trie.child(of: node, text[place]) {
@@ -287,12 +287,12 @@ extension TokenMasks {
             }
             tokenDistances[chain[index]] = best
         }
-        return Int(known(configuration) ?? Int32.max)
+        return known(configuration) ?? Automaton.unreachable
     }
 
-    private func known(_ configuration: Int32) -> Int32? {
+    private func known(_ configuration: Int32) -> Int? {
         let distance = configurations.distances[Int(configuration)]
-        if distance == 0 || distance > Self.exactDistance { return Int32(clamping: distance) }
+        if distance == 0 || distance > Self.exactDistance { return distance }
         return tokenDistances[configuration]
     }
 }

@@ -92,7 +92,7 @@ function draw() {
 function drawTiles() {
   const ratio = (part, whole) => (whole > 0 ? part / whole : 0);
   const { tokens_per_s: rates, prefill_tokens_per_s: prefills } = curves;
-  const { drafted_tokens: drafted, speculation } = state;
+  const { used_blocks: used, drafted_tokens: drafted, speculation } = state;
   const guessing = speculation
     ? t(speculation.on ? "guessingOn" : "guessingOff", { length: number(speculation.length, 1) })
     : t("tileOff");
@@ -104,12 +104,12 @@ function drawTiles() {
       t("peak", { value: speed(Math.max(...prefills)) }), { curve: prefills }),
     tile("tileRunning", number(state.running.length),
       t("tileWaiting", { count: number(state.waiting) })),
-    tile("tileCache", percent(ratio(state.used_blocks, state.total_blocks)),
+    tile("tileCache", percent(ratio(used, state.total_blocks)),
       t("tileTokens", { count: number(state.live_tokens) }),
-      { share: ratio(state.used_blocks, state.total_blocks) }),
-    tile("tileUtilization", percent(state.utilization, 1),
-      t("tileFragmentation", { share: percent(1 - state.utilization, 1) }),
-      { share: state.utilization }),
+      { share: ratio(used, state.total_blocks) }),
+    tile("tileUtilization", used ? percent(state.utilization, 1) : "–",
+      t("tileFragmentation", { share: used ? percent(1 - state.utilization, 1) : "–" }),
+      { share: used ? state.utilization : 0 }),
     tile("tileHits", percent(ratio(state.prefix_hits, state.prefix_queries), 1),
       t("tileHitsNote", { hits: number(state.prefix_hits), queries: number(state.prefix_queries) }),
       { share: ratio(state.prefix_hits, state.prefix_queries) }),
