@@ -56,16 +56,14 @@ struct Serve: ParsableCommand {
                 load: { try command.served(observer: $0) },
                 listening: { port in
                     boundPort.number.store(port, ordering: .relaxed)
-                    Terminal.report(
-                        "listening on \(configuration.address(port: port)), loading \(command.model)"
-                    )
+                    // Not stderr: that is the log's, each line of which may have to be JSON.
+                    let address = configuration.address(port: port)
+                    Terminal.write("listening on \(address), loading \(command.model)\n")
                 },
                 ready: { model in
-                    Terminal.report(
-                        command.welcome(
-                            model,
-                            at: configuration.address(
-                                port: boundPort.number.load(ordering: .relaxed))))
+                    let address = configuration.address(
+                        port: boundPort.number.load(ordering: .relaxed))
+                    Terminal.write(command.welcome(model, at: address) + "\n")
                 })
         }
     }
