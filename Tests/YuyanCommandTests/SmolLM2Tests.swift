@@ -78,6 +78,7 @@ struct SmolLM2Tests {
             #expect(result.status == 0, "\(result.errors)")
             return try result.json().array("tokens").compactMap(\.int)
         }
+        image.set("lora_alpha", 400)
         #expect(try ids() != franceAnswer.map { Int($0) })
         image.set("lora_alpha", 0)
         #expect(try ids() == franceAnswer.map { Int($0) })
@@ -113,7 +114,7 @@ struct SmolLM2Tests {
     func fullContext() throws {
         let model = try loaded()
         let chat = Conversation(
-            model: model, session: model.session(try .parse(["--context", "50"])), system: nil,
+            model: model, session: try model.session(try .parse(["--context", "50"])), system: nil,
             parameters: greedy())
         var reports: [String] = []
         var shown = ""
@@ -180,6 +181,7 @@ struct SmolLM2Tests {
 
     private func conversation(_ model: LoadedModel) throws -> Conversation {
         Conversation(
-            model: model, session: model.session(try .parse([])), system: nil, parameters: greedy())
+            model: model, session: try model.session(try .parse([])), system: nil,
+            parameters: greedy())
     }
 }

@@ -143,9 +143,13 @@ struct Exchange: Sendable {
             }
             try await outbound.write(
                 .head(responseHead(response, length: nil, keepsAlive: keepsAlive)))
-            for await piece in events {
-                core.logText("piece", piece, requestID: requestID)
-                try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: piece))))
+            do {
+                for await piece in events where !Task.isCancelled {
+                    core.logText("piece", piece, requestID: requestID)
+                    try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: piece))))
+                }
+            } catch is CancellationError {
+                // The time was up while the piece waited for room; the stream ends as below.
             }
             return Task.isCancelled
                 ? .cancelled(headSent: true) : .streamed(status: response.status)

@@ -281,8 +281,8 @@ struct MonitoringTests {
                 figures.liveTokens = 69
             }
             let text = try await scripted.ask("GET", "/engine").text
-            #expect(text.contains(#""map": [[3, 2, 1, 37], [3, 1, 2, 32], [-2, 2], [-1, 1]]"#))
-            #expect(text.contains(#""total": 6, "used": 3, "cached": 2, "free": 1"#))
+            #expect(text.contains(#""blocks": [[2, 2, 3, 1], [2, 1, 3, 2], [1, 2], [0, 1]]"#))
+            #expect(text.contains(#""total_blocks": 6, "used_blocks": 3, "live_tokens": 69"#))
             #expect(text.contains(#""state": "ready""#))
         }
     }
