@@ -16,7 +16,7 @@ struct HostileBodyTests {
     }
 
     private static let endpoints: [Endpoint] = {
-        let tables = FieldTables(ServiceConfiguration())
+        let tables = FieldTables(ServiceConfiguration(), vocabularySize: 1000)
         let messages = #""messages": [{"role": "user", "content": "Hi"}]"#
         return [
             Endpoint(path: "/v1/chat/completions", fields: tables.chat, base: "{" + messages),
