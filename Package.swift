@@ -16,6 +16,11 @@ let layers: [(name: String, imports: [String], products: [Target.Dependency])] =
         []
     ),
     (
+        "YuyanTrain",
+        ["YuyanEngine", "YuyanModels", "YuyanNN", "YuyanText", "YuyanTensor", "YuyanFormats"],
+        [.product(name: "Yams", package: "Yams")]
+    ),
+    (
         "YuyanServe",
         [
             "YuyanEngine", "YuyanConstraints", "YuyanModels", "YuyanNN", "YuyanText",
@@ -63,6 +68,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         .target(name: "CYuyanKernels", cSettings: [.treatAllWarnings(as: .error)]),
