@@ -18,7 +18,7 @@ need = $(if $(shell command -v $1),,$(error $1 is missing: $2))
 
 .DEFAULT_GOAL := help
 .PHONY: help run build model test test-models lint fuzz check-neon page goldens bench-peers \
-        bench-serve test-clients soak clean
+        bench-serve test-clients test-page soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -70,6 +70,9 @@ bench-serve: build model ## Compare `yuyan serve` with llama-server, built here
 test-clients: build model ## Point openai, anthropic, langchain, lm-eval and others at the server
 	@python=$$(scripts/client-venv) && cd Tools/clients && \
 	    YUYAN="$(abspath $(YUYAN))" $$python -m pytest $(PYTEST)
+
+test-page: build model ## Drive the page in headless Chromium; screenshots go to SCREENSHOTS
+	@node --test Tools/web/ && YUYAN="$(abspath $(YUYAN))" scripts/test-page $(SCREENSHOTS)
 
 soak: build model ## Ten minutes (MINUTES) of 64 clients (CLIENTS) that misbehave
 	@python3 Tools/load/soak.py --yuyan $(YUYAN) --minutes $(MINUTES) --clients $(CLIENTS)
