@@ -105,10 +105,10 @@ struct YAMLParser {
                 items.append(
                     !atEnd && self.column > column
                         ? try block() : .scalar("", isQuoted: false, line: dashLine))
-            } else if try isDash || keyEnd() != nil {
-                items.append(try block())
             } else {
-                items.append(try inlineValue(parentColumn: column))
+                let isKey = try keyEnd() != nil
+                items.append(
+                    isDash || isKey ? try block() : try inlineValue(parentColumn: column))
             }
             try skipBlank()
         }

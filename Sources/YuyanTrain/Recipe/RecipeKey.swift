@@ -23,8 +23,8 @@ public struct RecipeKey: Sendable {
     let set: @Sendable (inout Recipe, YAMLNode) -> Bool
 
     init<Value: RecipeValue>(
-        _ name: String, _ path: WritableKeyPath<Recipe, Value> & Sendable,
-        _ resumption: Resumption = .fixed, _ help: String
+        _ name: String, _ path: any WritableKeyPath<Recipe, Value> & Sendable,
+        _ resumption: Resumption, _ help: String
     ) {
         self.name = name
         self.help = help
@@ -36,6 +36,13 @@ public struct RecipeKey: Sendable {
             recipe[keyPath: path] = value
             return true
         }
+    }
+
+    /// A key that a resumed run may not change.
+    init<Value: RecipeValue>(
+        _ name: String, _ path: any WritableKeyPath<Recipe, Value> & Sendable, _ help: String
+    ) {
+        self.init(name, path, .fixed, help)
     }
 
     /// The value of a recipe that sets nothing, as it would be written; empty for nothing.

@@ -62,7 +62,7 @@ private struct RecipeReader {
             let isFlag = word.hasPrefix("--")
             let body = isFlag ? String(word.dropFirst(2)) : word
             let parts = body.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let key = parts[0].replacing("-", with: "_")
+            let key = String(parts[0]).replacing("-", with: "_")
             guard isFlag || parts.count == 2, !key.isEmpty else {
                 throw RecipeError.badArgument(
                     "'\(word)' is neither --key value nor key=value; did a value lose its quotes?")
