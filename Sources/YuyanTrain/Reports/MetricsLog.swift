@@ -43,12 +43,15 @@ package final class MetricsLog {
     private let path: String
     private let descriptor: Int32
 
-    /// Opens the log to go on after `step`: lines of later steps, and a torn last line, are removed.
+    /// Opens the log to go on after `step`: what follows, and a torn last line, is removed.
     ///
+    /// - Parameters:
+    ///   - step: Lines of later steps go; -1 empties the log.
+    ///   - count: Most lines to keep: those that the checkpoint of `step` knows of.
     /// - Throws: `FormatError.cannotOpen`, `.cannotWrite`.
-    package init(path: String, after step: Int) throws {
+    package init(path: String, after step: Int, keeping count: Int? = nil) throws {
         self.path = path
-        try Self.cut(path, after: step)
+        try Self.cut(path, after: step, keeping: count)
         descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw Self.error(path) }
     }
@@ -72,12 +75,13 @@ package final class MetricsLog {
         guard fsync(descriptor) == 0 else { throw Self.error(path) }
     }
 
-    private static func cut(_ path: String, after step: Int) throws {
+    private static func cut(_ path: String, after step: Int, keeping count: Int?) throws {
         guard access(path, F_OK) == 0 else { return }
         let file = try MappedFile(path: path)
         let bytes = file.withBytes { all in all.withUnsafeBytes { Array($0) } }
         var kept: [UInt8] = []
-        for line in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).dropLast() {
+        let lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false).dropLast()
+        for line in lines.prefix(count ?? lines.count) {
             guard let document = try? JSONDocument(bytes: Array(line), name: path),
                 let found = document.root["step"]?.int, found <= step
             else { break }

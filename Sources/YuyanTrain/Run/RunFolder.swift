@@ -102,6 +102,9 @@ package struct RunFolder {
         }
     }
 
+    /// Removes a file, link or folder of this name, if there is one.
+    package func removeItem(_ name: String) throws { try removeTree(place(name)) }
+
     /// The names of everything in the folder, sorted.
     package func names() throws -> [String] { try folderNames(path) }
 }

@@ -1,0 +1,360 @@
+import YuyanFormats
+import YuyanNN
+import YuyanTensor
+
+/// The steps of a run: gradients, clipping, update, log, evaluation, checkpoint, in this order.
+///
+/// What a step computes is a function of recipe, data and step number, and a checkpoint holds all that
+/// later steps read. So a run that was killed and goes on ends in the same bytes.
+package final class TrainingLoop {
+    let recipe: Recipe
+    let plan: StepPlan
+    let trainee: any Trainee
+    let data: any BatchSource
+    let validation: [ValidationSet]
+    let optimizer: Optimizer
+    let schedule: LearningRateSchedule
+    let device: Device
+    let files: RunFiles
+    private(set) var state: TrainerState
+    let observe: (RunEvent) -> Void
+    /// Whether somebody asked to stop; looked at between micro-batches.
+    let stopSignal: () -> Int32?
+
+    private let trained: [any OptimizedParameter]
+    private let best: BestMetric
+    private var scaler: LossScaler?
+    private var clock = StepClock()
+
+    /// The parts of a run, which its maker has already brought to the state that it begins from.
+    package struct Parts {
+        package var recipe: Recipe
+        package var plan: StepPlan
+        package var trainee: any Trainee
+        package var data: any BatchSource
+        package var validation: [ValidationSet]
+        package var optimizer: Optimizer
+        package var schedule: LearningRateSchedule
+        package var device: Device
+        package var files: RunFiles
+        package var state: TrainerState
+
+        package init(
+            recipe: Recipe, plan: StepPlan, trainee: any Trainee, data: any BatchSource,
+            validation: [ValidationSet], optimizer: Optimizer, schedule: LearningRateSchedule,
+            device: Device, files: RunFiles, state: TrainerState
+        ) {
+            self.recipe = recipe
+            self.plan = plan
+            self.trainee = trainee
+            self.data = data
+            self.validation = validation
+            self.optimizer = optimizer
+            self.schedule = schedule
+            self.device = device
+            self.files = files
+            self.state = state
+        }
+    }
+
+    package init(
+        _ parts: Parts, stopSignal: @escaping () -> Int32? = { nil },
+        observe: @escaping (RunEvent) -> Void = { _ in }
+    ) throws {
+        recipe = parts.recipe
+        plan = parts.plan
+        trainee = parts.trainee
+        data = parts.data
+        validation = parts.validation
+        optimizer = parts.optimizer
+        schedule = parts.schedule
+        device = parts.device
+        files = parts.files
+        state = parts.state
+        self.stopSignal = stopSignal
+        self.observe = observe
+        best = BestMetric(parts.recipe.run)
+        trained = parts.trainee.parameters
+        if recipe.optimisation.usesFP16 {
+            scaler = try LossScaler(
+                scale: state.lossScale, growthTracker: state.lossScaleGrowth,
+                skippedSteps: state.skippedSteps)
+        }
+    }
+
+    /// Runs to the end, or until somebody asks to stop.
+    ///
+    /// - Throws: `RunError`, `FormatError` if a file cannot be written, or what reading data throws.
+    package func run() throws -> RunOutcome {
+        clock.restart()
+        if state.owesEvaluation || (state.step == 0 && recipe.run.evaluatesOnStart) {
+            if let outcome = try evaluateAndKeep() { return outcome }
+        }
+        while state.step < plan.steps {
+            if let outcome = try stoppedEarly() { return outcome }
+            guard let batches = try trainStep() else { return try interrupted() }
+            try logIfDue()
+            state.owesEvaluation = evaluationIsDue
+            if let outcome = try evaluateAndKeep() { return outcome }
+            report(batches)
+        }
+        return .finished(step: state.step)
+    }
+
+    private func stoppedEarly() throws -> RunOutcome? {
+        guard let patience = recipe.run.earlyStoppingSteps, let best = state.best,
+            state.evaluationsSinceBest >= patience
+        else { return nil }
+        if recipe.run.saveStrategy != .no, !isSaved { try save() }
+        return .stoppedEarly(step: state.step, best: best.step)
+    }
+
+    // MARK: - One step
+
+    /// Returns the step's micro-batches, or nil if a signal came before the update.
+    private func trainStep() throws -> [TrainingBatch]? {
+        let step = state.step + 1
+        let epoch = plan.epoch(ofStep: step)
+        let batches = try plan.microBatches(ofStep: step).map {
+            try data.microBatch(epoch: epoch, index: $0)
+        }
+        let weight = Self.totalWeight(batches)
+        guard weight > 0 else { throw RunError.noSupervisedTokens(step: step) }
+        let lossScale = scaler?.scale ?? 1
+        let scale = Float(Double(lossScale) / weight)
+        var tokens = UInt64(state.tokens)
+        var total = SampleLoss()
+        for parameter in trainee.parameters { parameter.zeroGradient() }
+        for batch in batches {
+            // Nothing is changed before the update, so the state of the step before can be kept.
+            if stopSignal() != nil { return nil }
+            for sample in try trainee.accumulate(batch, scale: scale, tokensBefore: tokens) {
+                total += sample
+            }
+            tokens += UInt64(batch.tokens.count)
+        }
+        try update(step: step, loss: total.loss / weight, total, batches, scale: scale)
+        state.step = step
+        state.tokens = Int(tokens)
+        state.epoch = plan.epochs(afterStep: step)
+        clock.add(tokens: batches.reduce(0) { $0 + $1.tokens.count })
+        return batches
+    }
+
+    /// Sample by sample, as the loss is summed.
+    private static func totalWeight(_ batches: [TrainingBatch]) -> Double {
+        var total = 0.0
+        for batch in batches {
+            var place = 0
+            for length in batch.lengths {
+                total += batch.weights[place..<place + length].reduce(0) { $0 + Double($1) }
+                place += length
+            }
+        }
+        return total
+    }
+
+    private func update(
+        step: Int, loss: Double, _ total: SampleLoss, _ batches: [TrainingBatch], scale: Float
+    ) throws {
+        if scaler != nil {
+            for parameter in trainee.parameters {
+                if let gradient = parameter.gradient { roundedToHalf(gradient) }
+            }
+        }
+        let norm = gradientNorm(trained, on: device)
+        let rate = schedule.rate(step: step - 1)
+        guard loss.isFinite, norm.isFinite || scaler != nil else {
+            throw notFinite(step: step, loss: loss, norm: norm, batches, scale: scale)
+        }
+        let inverse = Double(scaler?.inverse ?? 1)
+        var takesStep = true
+        if scaler != nil {
+            takesStep = scaler?.update(overflowed: !norm.isFinite) ?? true
+            if let scaler {
+                (state.lossScale, state.lossScaleGrowth) = (scaler.scale, scaler.growthTracker)
+                state.skippedSteps = scaler.skippedSteps
+            }
+            state.skippedInARow = takesStep ? 0 : state.skippedInARow + 1
+            guard state.skippedInARow < 100 else {
+                throw RunError.overflows(step: step, skipped: state.skippedInARow)
+            }
+        }
+        if takesStep {
+            optimizer.step(
+                learningRate: rate,
+                gradientScale: norm.gradientScale(
+                    scale: inverse, limit: recipe.optimisation.maximumGradientNorm),
+                on: device)
+        }
+        state.window.losses += loss
+        state.window.steps += 1
+        state.window.samples += total
+        lastNorm = norm.length(scale: inverse)
+        lastRate = rate
+        lastLoss = loss
+    }
+
+    private var lastNorm = 0.0
+    private var lastRate = 0.0
+    private var lastLoss = 0.0
+
+    private func notFinite(
+        step: Int, loss: Double, norm: GradientNorm, _ batches: [TrainingBatch], scale: Float
+    ) -> RunError {
+        let what = loss.isFinite ? "the gradient of '\(norm.firstNotFinite ?? "?")'" : "the loss"
+        var tokens = UInt64(state.tokens)
+        var fault = "no single operation gave it; the sum over the step did"
+        for batch in batches {
+            let found = trainee.diagnose(batch, scale: scale, tokensBefore: tokens)
+            if !found.isEmpty {
+                fault = found
+                break
+            }
+            tokens += UInt64(batch.tokens.count)
+        }
+        return .notFinite(step: step, what: what, fault: fault)
+    }
+
+    // MARK: - Log
+
+    private func logIfDue() throws {
+        let step = state.step
+        let isDue =
+            step.isMultiple(of: recipe.run.loggingSteps)
+            || (step == 1 && recipe.run.logsFirstStep) || step == plan.steps
+        guard isDue else { return }
+        let window = state.window
+        let count = Double(max(1, window.samples.count))
+        var metrics: [(key: String, value: JSONOutput)] = [
+            ("epoch", .double(state.epoch)), ("loss", .double(window.meanLoss)),
+            ("grad_norm", .double(lastNorm)), ("learning_rate", .double(lastRate)),
+            ("num_tokens", .integer(state.tokens)),
+            ("mean_token_accuracy", .double(Double(window.samples.correct) / count)),
+            ("entropy", .double(window.samples.entropy / count)),
+        ]
+        if scaler != nil {
+            metrics.append(("loss_scale", .float(state.lossScale)))
+            metrics.append(("skipped_steps", .integer(state.skippedSteps)))
+        }
+        state.window = LogWindow()
+        try write(
+            MetricsEntry(step: step, metrics: metrics, measurements: clock.measurements()))
+    }
+
+    private func write(_ entry: MetricsEntry) throws {
+        state.history.append(entry.deterministic)
+        try files.log(entry)
+        observe(.logged(entry))
+    }
+
+    // MARK: - Evaluation
+
+    private var evaluationIsDue: Bool {
+        guard !validation.isEmpty else { return false }
+        let steps = recipe.run.evaluationSteps ?? recipe.run.loggingSteps
+        return switch recipe.evaluationInterval {
+        case .no: false
+        case .steps: state.step.isMultiple(of: steps) || state.step == plan.steps
+        case .epoch: plan.endsEpoch(state.step) || state.step == plan.steps
+        }
+    }
+
+    /// Evaluates if that is owed, then saves if that is due.
+    ///
+    /// - Returns: How the run ended, if a signal came.
+    private func evaluateAndKeep() throws -> RunOutcome? {
+        var isNewBest = false
+        if state.owesEvaluation || (state.step == 0 && recipe.run.evaluatesOnStart) {
+            guard let results = try evaluated() else { return try interrupted() }
+            state.owesEvaluation = false
+            savedStep = nil
+            let metrics = results.flatMap(\.metrics)
+            try write(
+                MetricsEntry(
+                    step: state.step,
+                    metrics: [("epoch", .double(state.epoch))]
+                        + metrics.map { (key: $0.key, value: .double($0.value)) }))
+            isNewBest = try noteBest(metrics)
+        }
+        let keepsBest = recipe.run.loadsBest || recipe.run.earlyStoppingSteps != nil
+        if saveIsDue || (isNewBest && keepsBest && state.step > 0) { try save() }
+        return stopSignal() == nil || state.step == plan.steps ? nil : try interrupted()
+    }
+
+    private func evaluated() throws -> [EvaluationResult]? {
+        clock.pause()
+        defer { clock.resume() }
+        let count = validation.reduce(0) { $0 + $1.batches.count }
+        var done = 0
+        var results: [EvaluationResult] = []
+        for set in validation {
+            var total = SampleLoss()
+            for batch in set.batches {
+                if stopSignal() != nil { return nil }
+                for sample in try trainee.evaluate(batch) { total += sample }
+                done += 1
+                observe(.evaluating(done: done, of: count))
+            }
+            results.append(EvaluationResult(name: set.name, total: total))
+        }
+        return results
+    }
+
+    /// Returns whether this evaluation is the best so far.
+    private func noteBest(_ metrics: [(key: String, value: Double)]) throws -> Bool {
+        guard let value = metrics.first(where: { $0.key == best.name })?.value else {
+            let names = metrics.map(\.key)
+            throw RecipeError.badValue(
+                place: "recipe", key: "metric_for_best_model", found: "'\(best.name)'",
+                expected: "one of " + names.joined(separator: ", "))
+        }
+        guard best.isBetter(value, than: state.best?.value) else {
+            state.evaluationsSinceBest += 1
+            return false
+        }
+        state.best = TrainerState.Best(value: value, step: state.step, isSaved: false)
+        state.evaluationsSinceBest = 0
+        return true
+    }
+
+    // MARK: - Checkpoints
+
+    private var saveIsDue: Bool {
+        guard state.step > 0 else { return false }
+        return switch recipe.run.saveStrategy {
+        case .no: false
+        case .steps: state.step.isMultiple(of: recipe.run.saveSteps) || state.step == plan.steps
+        case .epoch: plan.endsEpoch(state.step) || state.step == plan.steps
+        }
+    }
+
+    /// Whether a checkpoint of this very state is on disk.
+    private var isSaved: Bool { savedStep == state.step }
+    private lazy var savedStep: Int? = files.resumedStep
+
+    private func save() throws {
+        clock.pause()
+        defer { clock.resume() }
+        if state.best?.step == state.step { state.best?.isSaved = true }
+        let path = try files.save(state, trainee: trainee, optimizer: optimizer)
+        savedStep = state.step
+        observe(.saved(step: state.step, path: path))
+    }
+
+    /// Saves what is done, unless that is on disk already.
+    private func interrupted() throws -> RunOutcome {
+        if state.step > 0, !isSaved { try save() }
+        return .interrupted(
+            signal: stopSignal() ?? 0, step: state.step,
+            checkpoint: state.step > 0 ? files.folder.place("checkpoint-\(state.step)") : nil)
+    }
+
+    private func report(_ batches: [TrainingBatch]) {
+        observe(
+            .step(
+                StepReport(
+                    step: state.step, steps: plan.steps, loss: lastLoss,
+                    tokensPerSecond: clock.recentRate, residentBytes: ProcessMemory.resident)))
+    }
+}
