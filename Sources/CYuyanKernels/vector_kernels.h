@@ -7,6 +7,8 @@
 //   YK_FEW_SUMS                    vectors of sums that few_int16 keeps in registers
 //   YK_QUERIES                     queries in registers in attention
 //   dot_pairs(acc, w, x)           acc[i] += w[2i] * x[2i] + w[2i+1] * x[2i+1]
+//   lookup16(table, index)         table[index[i] & 15], where higher bits may be set
+//   gather16(table, index)         table[index[i]] from memory
 // and includes this file with its target attribute pushed. The compiler splits the 16 lanes into
 // what the machine has; order and rounding per lane are the same everywhere.
 
@@ -150,6 +152,7 @@ static void few_float_pack(const float *x, size_t row_stride, size_t count, size
     }
 }
 
+#include "vector_code4.h"
 #include "vector_products.h"
 #include "vector_few.h"
 #include "vector_sampling.h"

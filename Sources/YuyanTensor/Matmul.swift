@@ -11,7 +11,7 @@ public func linear(_ x: Tensor, _ weights: [PackedMatrix], on device: Device) ->
             x.width == weight.columns, "\(x.shape) times [\(weight.rows), \(weight.columns)]ᵀ")
     }
     let tokens = x.rowCount
-    let outputs = weights.map { Tensor(uninitialized: [tokens, $0.rows]) }
+    var outputs = weights.map { Tensor(uninitialized: [tokens, $0.rows]) }
     guard tokens > 0 else { return outputs }
     let rounds = weights.map { $0.isBlockQuantised && device.precision == .int16 }
     if tokens == 1 {
@@ -21,6 +21,9 @@ public func linear(_ x: Tensor, _ weights: [PackedMatrix], on device: Device) ->
     } else {
         multiplyTiles(x, weights, rounds: rounds, into: outputs, on: device)
     }
+    device.record(
+        "linear", &outputs, from: [x.source] + weights.map { $0.parameter.map { .parameter($0) } }
+    ) { linearBackward(x, weights) }
     return outputs
 }
 
