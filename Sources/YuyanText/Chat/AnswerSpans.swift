@@ -107,7 +107,12 @@ extension RenderableChat {
     private func search(
         _ message: Int, _ turn: Int, _ bytes: [UInt8], _ whole: MarkedText, after done: Int
     ) -> AnswerSpan? {
-        let content = trimmed(Array(content(message).utf8))
+        var content = trimmed(Array(content(message).utf8))
+        // Templates that know reasoning may leave it out of history.
+        let thought = Array("</think>".utf8)
+        if let end = find(thought, in: content, from: 0) {
+            content = trimmed(Array(content[(end + thought.count)...]))
+        }
         guard !content.isEmpty, let start = find(content, in: bytes, from: done) else { return nil }
         let end = stop(in: whole, from: start + content.count) ?? start + content.count
         // Whatever stands between an answer and its stop token is at most white space.
