@@ -1,35 +1,6 @@
 import YuyanConstraints
 import YuyanFormats
-
-/// A function that the model may call.
-struct Tool: Sendable {
-    var name: String
-    var summary: String?
-    /// JSON schema of the arguments; nil for any object.
-    var parameters: JSONCursor?
-
-    /// The tool as chat templates know it: `{"type": "function", "function": {...}}`.
-    var output: JSONOutput {
-        [
-            "type": "function",
-            "function": .fields([
-                ("name", .string(name)), ("description", summary.map { .string($0) }),
-                (
-                    "parameters",
-                    parameters.map { JSONOutput($0) } ?? ["type": "object", "properties": [:]]
-                ),
-            ]),
-        ]
-    }
-}
-
-/// A call of a function, in an answer or in the history that a client sends back.
-struct ToolCall: Sendable, Hashable {
-    var id: String
-    var name: String
-    /// JSON as a text; in a client's history it may be broken.
-    var arguments: String
-}
+import YuyanText
 
 /// Which tools an answer may or must call.
 enum ToolChoice: Sendable, Hashable {
@@ -39,42 +10,7 @@ enum ToolChoice: Sendable, Hashable {
     case named(String)
 }
 
-/// How a family of models writes calls of functions into its answers.
-struct ToolFormat: Sendable {
-    /// What stands before and after one call.
-    let begin: String
-    let end: String
-    /// Names under which the JSON between them gives the function and its arguments.
-    let nameKey: String
-    let argumentsKey: String
-
-    /// `<tool_call>\n{"name": …, "arguments": {…}}\n</tool_call>`: Hermes, Qwen 2.5, Qwen 3.
-    static let hermes = ToolFormat(
-        begin: "<tool_call>", end: "</tool_call>", nameKey: "name", argumentsKey: "arguments")
-
-    /// A call as the model would have written it.
-    func text(of call: ToolCall) -> String {
-        let name = JSONOutput.string(call.name).description
-        return "\(begin)\n{\"\(nameKey)\": \(name), \"\(argumentsKey)\": \(call.arguments)}\n\(end)"
-    }
-
-    /// What tells a model whose template ignores tools about them: part of its system message.
-    func description(of tools: [Tool]) -> String {
-        let list = tools.map(\.output.description).joined(separator: "\n")
-        return """
-            You may call functions to help with the user's request. These are the functions, one \
-            JSON object on each line:
-            <tools>
-            \(list)
-            </tools>
-
-            To call one, answer with its name and its arguments as a JSON object between these tags:
-            \(begin)
-            {"\(nameKey)": "the function's name", "\(argumentsKey)": {"argument": "value"}}
-            \(end)
-            """
-    }
-
+extension ToolFormat {
     /// What an answer may look like, so that a call cannot be malformed.
     ///
     /// - Parameters:

@@ -1,17 +1,16 @@
 import YuyanFormats
-import YuyanText
 
 /// One message of a conversation, whatever dialect it came in.
-struct ChatTurn: Sendable, Hashable {
-    var role: String
-    var content: String?
-    var name: String?
-    var reasoning: String?
-    var calls: [ToolCall] = []
+package struct ChatTurn: Sendable, Hashable {
+    package var role: String
+    package var content: String?
+    package var name: String?
+    package var reasoning: String?
+    package var calls: [ToolCall] = []
     /// The call that a message of the role `tool` answers.
-    var callID: String?
+    package var callID: String?
 
-    init(role: String, content: String?) {
+    package init(role: String, content: String?) {
         self.role = role
         self.content = content
     }
@@ -19,7 +18,7 @@ struct ChatTurn: Sendable, Hashable {
     /// The message as a template with tools reads it.
     ///
     /// A call whose arguments are no JSON object stands in the content, as the model wrote it.
-    func templateValue(_ format: ToolFormat) -> TemplateValue {
+    package func templateValue(_ format: ToolFormat) -> TemplateValue {
         var text = content
         var entries: [(key: String, value: TemplateValue)] = [("role", .string(role))]
         var rendered: [TemplateValue] = []
@@ -47,7 +46,7 @@ struct ChatTurn: Sendable, Hashable {
     }
 
     /// The message for a template that knows neither calls nor the role `tool`.
-    func plain(_ format: ToolFormat) -> ChatTurn {
+    package func plain(_ format: ToolFormat) -> ChatTurn {
         var result = ChatTurn(role: role, content: content)
         result.name = name
         if role == "tool" || role == "function" {

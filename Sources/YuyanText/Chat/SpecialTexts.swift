@@ -1,11 +1,9 @@
-import YuyanText
-
 /// The texts of a tokenizer's special tokens, so that a client's text never becomes one.
 ///
 /// A user who writes `<|im_end|>` must not end the turn. What clients wrote gets a mark before
 /// every special text in it; the rendered conversation is then cut at the special texts that have
 /// none, which the template wrote, and what lies between is encoded as plain text.
-struct SpecialTexts: Sendable {
+package struct SpecialTexts: Sendable {
     private struct Entry {
         var bytes: [UInt8]
         var id: Int32
@@ -15,7 +13,7 @@ struct SpecialTexts: Sendable {
     private let entries: [[Entry]]
     private let ids: Set<Int32>
 
-    init(_ tokenizer: Tokenizer) {
+    package init(_ tokenizer: Tokenizer) {
         var entries = [[Entry]](repeating: [], count: 256)
         var ids: Set<Int32> = []
         for id in 0..<Int32(tokenizer.vocabularySize) where tokenizer.isSpecial(id) {
@@ -30,7 +28,7 @@ struct SpecialTexts: Sendable {
     }
 
     /// Whether a special token's text occurs in a text.
-    func occur(in text: String) -> Bool {
+    package func occur(in text: String) -> Bool {
         var text = text
         return text.withUTF8 { bytes in
             bytes.indices.contains { longest(at: $0, bytes) != nil }
@@ -38,7 +36,7 @@ struct SpecialTexts: Sendable {
     }
 
     /// The text with a mark before every special text in it, overlapping ones too.
-    func marked(_ text: String, by mark: Unicode.Scalar) -> String {
+    package func marked(_ text: String, by mark: Unicode.Scalar) -> String {
         var text = text
         let result = text.withUTF8 { bytes in
             var result: [UInt8] = []
@@ -54,7 +52,7 @@ struct SpecialTexts: Sendable {
     /// The ids of a rendered conversation in which what clients wrote is marked.
     ///
     /// - Parameter mark: The mark, which occurs nowhere else; nil if nothing had to be marked.
-    func encode(
+    package func encode(
         _ rendered: String, mark: Unicode.Scalar?, with tokenizer: Tokenizer
     ) -> [Int32] {
         guard let mark else {
@@ -112,6 +110,47 @@ struct SpecialTexts: Sendable {
             return count
         }
     }
+
+    /// A special text that no client wrote, and where it is.
+    struct Occurrence {
+        var id: Int32
+        /// Offsets in the rendering without marks.
+        var bytes: Range<Int>
+    }
+
+    /// The bytes of a rendering without marks, the special texts of the template in it, and the
+    /// offsets of the marks in the rendering with marks.
+    func parts(
+        of text: MarkedText
+    ) -> (bytes: [UInt8], special: [Occurrence], marks: [Int]) {
+        let markBytes = text.mark.map { Array(String($0).utf8) } ?? []
+        var marked = text.marked
+        var (plain, found, marks): ([UInt8], [Occurrence], [Int]) = ([], [], [])
+        marked.withUTF8 { bytes in
+            plain.reserveCapacity(bytes.count)
+            var index = 0
+            while index < bytes.count {
+                if !markBytes.isEmpty, starts(bytes, at: index, with: markBytes) {
+                    marks.append(index)
+                    index += markBytes.count
+                    if index < bytes.count { plain.append(bytes[index]) }
+                    index += 1
+                } else if let entry = longest(at: index, bytes) {
+                    let start = plain.count
+                    plain += entry.bytes
+                    found.append(Occurrence(id: entry.id, bytes: start..<plain.count))
+                    index += entry.bytes.count
+                } else {
+                    plain.append(bytes[index])
+                    index += 1
+                }
+            }
+        }
+        return (plain, found, marks)
+    }
+
+    /// Whether an id is that of a special token.
+    func contains(_ id: Int32) -> Bool { ids.contains(id) }
 
     private func longest(at index: Int, _ bytes: UnsafeBufferPointer<UInt8>) -> Entry? {
         let candidates = entries[Int(bytes[index])]
