@@ -68,7 +68,8 @@ enum ForeignKeys {
             dataloader_prefetch_factor dataloader_multiprocessing_context dataloader_in_order \
             remove_unused_columns label_names length_column_name group_by_length sortish_sampler \
             train_sampling_strategy eval_do_concat_batches eval_accumulation_steps \
-            batch_eval_metrics prediction_loss_only include_for_metrics use_fast_tokenizer
+            batch_eval_metrics prediction_loss_only include_for_metrics use_fast_tokenizer \
+            preprocessing_num_workers buffer_size
             """
         ),
         (
@@ -145,7 +146,6 @@ enum ForeignKeys {
         ("the BAdam optimiser", "use_badam"),
         ("the Adam-mini optimiser", "use_adam_mini"),
         ("the Muon optimiser", "use_muon"),
-        ("extra arguments of an optimiser", "optim_args"),
         ("LLaMA Pro's expanded blocks", "use_llama_pro"),
         ("PiSSA's initialisation", "pissa_init"),
         ("the DFT loss", "use_dft_loss"),
@@ -166,6 +166,9 @@ enum ForeignKeys {
         ("thinking kept in earlier turns", "preserve_thinking"),
         ("logging other than by steps", "logging_strategy"),
         ("evaluations that begin late", "eval_delay"),
+        ("evaluating each data set by itself", "eval_on_each_dataset"),
+        ("leaving out an epoch's last micro-batch", "dataloader_drop_last"),
+        ("another system turn than the data's or the template's", "default_system"),
     ])
 
     /// Values that mean the default, beside nothing, false and 0.

@@ -122,8 +122,9 @@ extension Recipe {
         for weight in data.mixWeights {
             try check("interleave_probs", weight, weight > 0, "numbers above 0")
         }
-        try positive("buffer_size", data.bufferSize)
-        if let workers = data.workers { try positive("preprocessing_num_workers", workers) }
+        for weight in data.lossWeights {
+            try check("dataset_weights", weight, weight >= 0, "numbers of at least 0")
+        }
         if let threads = model.threads {
             try check("threads", Double(threads), (1...1024).contains(threads), "1 to 1024")
         }

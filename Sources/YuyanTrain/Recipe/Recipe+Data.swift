@@ -5,23 +5,22 @@ extension Recipe {
         public var sets: [String] = []
         /// Data that is only evaluated on.
         public var evaluationSets: [String] = []
-        /// Folder that relative names are looked up in.
+        /// Folder of `dataset_info.json`.
         public var folder = "data"
         /// Chat template: nil for the model's own, else a Jinja file.
         public var template: String?
-        /// Text of the system turn where a conversation has none.
-        public var defaultSystem: String?
         /// What the template's `enable_thinking` is set to; nil leaves it out.
         public var enableThinking: Bool?
-        /// Most tokens of a sample; longer ones are cut.
+        /// Most tokens of a sample.
         public var cutoffLength = 2048
+        /// What a longer sample means.
+        public var overlong = Overlong.truncate
         /// Most samples of each data set.
         public var maximumSamples: Int?
         /// Share (below 1) or number of samples kept for validation.
         public var validationSize = 0.0
-        /// Whether each data set is evaluated by itself too.
-        public var evaluatesEachSet = false
-        /// Whether samples share rows of `cutoffLength` tokens, without seeing each other.
+        /// Whether samples share rows of `cutoffLength` tokens, without seeing each other; nil for
+        /// stage pt only.
         public var packing: Bool?
         public var neatPacking = false
         /// Whether the loss is taken over prompts too.
@@ -31,17 +30,13 @@ extension Recipe {
         public var mixStrategy = MixStrategy.concat
         /// Share of each data set; as many as sets.
         public var mixWeights: [Double] = []
-        /// Whether files are read as the run goes, instead of once before it.
+        /// Factor of the loss of each data set; as many as sets.
+        public var lossWeights: [Double] = []
+        /// Whether rows are not counted before the run.
         public var streaming = false
-        /// Samples that a streaming shuffle looks ahead.
-        public var bufferSize = 16384
-        /// Threads that turn text into tokens; nil for all.
-        public var workers: Int?
         public var disablesShuffling = false
-        /// Whether an epoch's last, smaller micro-batch is left out.
-        public var dropsLast = false
         /// What a row that cannot be used means.
-        public var badSample = BadSample.stop
+        public var badRows = BadRow.stop
 
         public init() {}
     }
@@ -50,34 +45,32 @@ extension Recipe {
         case concat
         case interleaveUnder = "interleave_under"
         case interleaveOver = "interleave_over"
-        case interleaveOnce = "interleave_once"
     }
 
-    public enum BadSample: String, CaseIterable, Sendable { case stop, skip }
+    public enum Overlong: String, CaseIterable, Sendable { case stop, skip, truncate }
+    public enum BadRow: String, CaseIterable, Sendable { case stop, skip }
 
     static let dataKeys: [RecipeKey] = [
         RecipeKey(
             "dataset", \.data.sets,
-            "JSONL, JSON, CSV or text files, plain or gzip, or names in dataset_info.json; required."),
+            "JSONL, JSON, CSV or text files, plain or gzip, or names in dataset_info.json, each "
+                + "maybe with #N for N random rows; required."),
         RecipeKey("eval_dataset", \.data.evaluationSets, "Data that is only evaluated on."),
-        RecipeKey(
-            "dataset_dir", \.data.folder, "Folder that names which are no paths are looked up in."),
+        RecipeKey("dataset_dir", \.data.folder, "Folder of dataset_info.json and its files."),
         RecipeKey(
             "template", \.data.template,
-            "A Jinja file; the model's own chat template by default. LLaMA-Factory's names mean that "
-                + "too."),
-        RecipeKey(
-            "default_system", \.data.defaultSystem,
-            "System turn of conversations without one; nothing: the template's."),
+            "A Jinja file; by default the model's own chat template, which LLaMA-Factory's names "
+                + "mean too."),
         RecipeKey(
             "enable_thinking", \.data.enableThinking, "The template's variable of that name."),
-        RecipeKey("cutoff_len", \.data.cutoffLength, "Most tokens of a sample; the rest is cut."),
+        RecipeKey("cutoff_len", \.data.cutoffLength, "Most tokens of a sample or packed row."),
+        RecipeKey(
+            "on_overlong", \.data.overlong,
+            "A longer sample: stop the run, skip it, or truncate prompt and answer."),
         RecipeKey("max_samples", \.data.maximumSamples, "Most samples of each data set."),
         RecipeKey(
             "val_size", \.data.validationSize,
             "Share (below 1) or number of samples that are evaluated on and not trained on."),
-        RecipeKey(
-            "eval_on_each_dataset", \.data.evaluatesEachSet, "Evaluate each data set by itself too."),
         RecipeKey(
             "packing", \.data.packing,
             "Put several samples into one row of cutoff_len tokens; none sees another. Nothing: in "
@@ -91,21 +84,17 @@ extension Recipe {
         RecipeKey(
             "interleave_probs", \.data.mixWeights, "Share of each data set when interleaving."),
         RecipeKey(
-            "streaming", \.data.streaming, "Read files as the run goes; needs max_steps."),
+            "dataset_weights", \.data.lossWeights, "Factor of the loss of each data set."),
         RecipeKey(
-            "buffer_size", \.data.bufferSize, "Samples that a streaming shuffle looks ahead."),
-        RecipeKey(
-            "preprocessing_num_workers", \.data.workers, .free,
-            "Threads that turn text into tokens; all by default."),
+            "streaming", \.data.streaming,
+            "Do not count the rows before the run; needs max_steps."),
         RecipeKey("disable_shuffling", \.data.disablesShuffling, "Keep the order of the files."),
         RecipeKey(
-            "dataloader_drop_last", \.data.dropsLast,
-            "Leave out an epoch's last micro-batch if it is smaller than the others."),
-        RecipeKey(
-            "bad_samples", \.data.badSample,
+            "on_bad_row", \.data.badRows,
             "A row that cannot be used: stop the run, or skip and count it."),
     ]
 }
 
 extension Recipe.MixStrategy: RecipeChoice {}
-extension Recipe.BadSample: RecipeChoice {}
+extension Recipe.Overlong: RecipeChoice {}
+extension Recipe.BadRow: RecipeChoice {}

@@ -9,8 +9,10 @@ extension Recipe {
         /// Gradients longer than this are shortened to it; 0 leaves them alone.
         public var maximumGradientNorm = 1.0
         public var optimizer = "adamw_torch"
+        /// The optimiser's own settings, such as `momentum=0.9`.
+        public var optimizerArguments: String?
         public var schedule = "linear"
-        public var scheduleOptions = RecipeNumbers()
+        public var scheduleOptions = RecipeOptions()
         /// Steps, or a share of all steps if below 1.
         public var warmupSteps = 0.0
         /// Share of all steps; counts if `warmupSteps` is 0.
@@ -44,11 +46,14 @@ extension Recipe {
             "optim", \.optimisation.optimizer,
             "adamw_torch, adamw_8bit, paged_adamw_32bit, paged_adamw_8bit, lion_32bit, sgd …"),
         RecipeKey(
+            "optim_args", \.optimisation.optimizerArguments,
+            "Of sgd: momentum=0.9,dampening=0,nesterov=true."),
+        RecipeKey(
             "lr_scheduler_type", \.optimisation.schedule,
             "constant, linear, cosine, warmup_stable_decay …"),
         RecipeKey(
             "lr_scheduler_kwargs", \.optimisation.scheduleOptions,
-            "The schedule's own numbers, such as {num_cycles: 0.5}."),
+            "The schedule's own settings, such as {num_cycles: 0.5}."),
         RecipeKey(
             "warmup_steps", \.optimisation.warmupSteps,
             "Steps over which the rate rises from 0; below 1: a share of all steps."),

@@ -170,6 +170,48 @@ extension RecipeNumbers: RecipeValue {
     }
 }
 
+/// Names with numbers or texts: `{num_cycles: 2, decay_type: cosine}`.
+public struct RecipeOptions: Sendable, Hashable {
+    /// Each name with its value as it was written.
+    public var entries: [Entry]
+
+    /// One name and its value.
+    public struct Entry: Sendable, Hashable {
+        public var name: String
+        public var text: String
+
+        public init(name: String, text: String) {
+            self.name = name
+            self.text = text
+        }
+    }
+
+    public init(_ entries: [Entry] = []) { self.entries = entries }
+}
+
+extension RecipeOptions: RecipeValue {
+    static var expectation: String { "a mapping of names to numbers or words" }
+
+    init?(_ node: YAMLNode) {
+        guard !node.isNull else {
+            self.init()
+            return
+        }
+        guard case .mapping(let entries, _) = node else { return nil }
+        var result: [Entry] = []
+        for entry in entries {
+            guard let text = String(entry.value) else { return nil }
+            result.append(Entry(name: entry.key, text: text))
+        }
+        self.init(result)
+    }
+
+    var node: YAMLNode {
+        .mapping(
+            entries.map { YAMLNode.Entry(key: $0.name, value: $0.text.node, line: 0) }, line: 0)
+    }
+}
+
 /// A value out of a fixed list of words.
 protocol RecipeChoice: RecipeValue, RawRepresentable<String>, CaseIterable {}
 

@@ -20,6 +20,8 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
     case overflows(step: Int, skipped: Int)
     /// A step had nothing to learn from.
     case noSupervisedTokens(step: Int)
+    /// The data ended before the run.
+    case noMoreData(step: Int)
     /// A memory of the file system or the file is damaged.
     case damagedState(file: String, what: String)
 
@@ -52,6 +54,8 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
         case .noSupervisedTokens(let step):
             "step \(step): none of its tokens is learned from; raise cutoff_len if prompts fill it, "
                 + "or look at the data's answers"
+        case .noMoreData(let step):
+            "step \(step): there are no more data; were files changed since the run began?"
         case .damagedState(let file, let what):
             "\(file): \(what); remove this checkpoint to go on from the one before"
         }

@@ -1,63 +1,52 @@
 /// How micro-batches add up to steps and steps to epochs, with the numbers of transformers' Trainer.
 ///
-/// A step takes `accumulation` micro-batches; an epoch's last step takes what is left. Steps of a run
-/// are counted from 1.
+/// A step takes `accumulation` micro-batches; an epoch's last step takes what is left. Epochs may have
+/// different numbers of micro-batches, since packing fills rows anew in each.
 public struct StepPlan: Sendable, Hashable {
-    /// Micro-batches of one epoch; nil for streamed data, whose end nobody knows.
-    public let microBatchesPerEpoch: Int?
     /// Micro-batches of a step.
     public let accumulation: Int
     /// Steps of the run.
     public let steps: Int
-    /// Epochs that are begun.
+    /// Epochs that are begun; 0 for streamed data, whose end nobody knows.
     public let epochs: Int
+    /// Micro-batches of each of them.
+    let microBatches: [Int]
 
     /// - Parameters:
+    ///   - epochs: Passes over the data.
     ///   - maximumSteps: Overrides `epochs` if positive.
-    /// - Precondition: Streamed data come with `maximumSteps`; there is at least one micro-batch.
+    ///   - microBatches: Of an epoch, counted from 0; nil for streamed data.
+    /// - Precondition: Streamed data come with `maximumSteps`; no epoch is empty.
     public init(
-        microBatchesPerEpoch: Int?, accumulation: Int, epochs: Double, maximumSteps: Int
+        accumulation: Int, epochs: Double, maximumSteps: Int, microBatches: ((Int) -> Int)?
     ) {
-        precondition(accumulation > 0 && microBatchesPerEpoch != 0, "no micro-batches")
-        self.microBatchesPerEpoch = microBatchesPerEpoch
+        precondition(accumulation > 0, "\(accumulation) micro-batches to a step")
         self.accumulation = accumulation
-        guard let count = microBatchesPerEpoch else {
+        guard let microBatches else {
             precondition(maximumSteps > 0, "streamed data without a number of steps")
-            (steps, self.epochs) = (maximumSteps, 1)
+            (steps, self.epochs, self.microBatches) = (maximumSteps, 0, [])
             return
         }
-        let perEpoch = (count + accumulation - 1) / accumulation
-        if maximumSteps > 0 {
-            steps = maximumSteps
-            self.epochs = (maximumSteps + perEpoch - 1) / perEpoch
-        } else {
-            steps = Int((epochs * Double(perEpoch)).rounded(.up))
-            self.epochs = Int(epochs.rounded(.up))
+        var counts: [Int] = []
+        var total = 0
+        while maximumSteps > 0 ? total < maximumSteps : Double(counts.count) < epochs {
+            let count = microBatches(counts.count)
+            precondition(count > 0, "epoch \(counts.count) has no micro-batches")
+            let steps = (count + accumulation - 1) / accumulation
+            let share = maximumSteps > 0 ? 1 : min(1, epochs - Double(counts.count))
+            counts.append(count)
+            total += share == 1 ? steps : Int((share * Double(steps)).rounded(.up))
         }
+        steps = maximumSteps > 0 ? maximumSteps : total
+        self.epochs = counts.count
+        self.microBatches = counts
     }
 
-    /// Steps of one epoch; all of them if the data are streamed.
-    public var stepsPerEpoch: Int {
-        microBatchesPerEpoch.map { ($0 + accumulation - 1) / accumulation } ?? steps
+    /// Epochs that are done, as a fraction of micro-batches.
+    ///
+    /// - Parameter done: Micro-batches of the epoch, counted from 0, that are done.
+    public func fraction(epoch: Int, done: Int) -> Double {
+        guard microBatches.indices.contains(epoch) else { return Double(epoch) }
+        return Double(epoch) + Double(done) / Double(microBatches[epoch])
     }
-
-    /// The epoch, counted from 0, that a step belongs to.
-    public func epoch(ofStep step: Int) -> Int { (step - 1) / stepsPerEpoch }
-
-    /// The micro-batches of a step, counted inside its epoch.
-    public func microBatches(ofStep step: Int) -> Range<Int> {
-        let first = (step - 1) % stepsPerEpoch * accumulation
-        return first..<min(first + accumulation, microBatchesPerEpoch ?? .max)
-    }
-
-    /// Epochs that are done after a step, as a fraction of micro-batches.
-    public func epochs(afterStep step: Int) -> Double {
-        guard step > 0 else { return 0 }
-        let done = microBatches(ofStep: step).upperBound
-        return Double(epoch(ofStep: step))
-            + Double(done) / Double(microBatchesPerEpoch ?? steps * accumulation)
-    }
-
-    /// Whether a step is its epoch's last.
-    public func endsEpoch(_ step: Int) -> Bool { step.isMultiple(of: stepsPerEpoch) }
 }

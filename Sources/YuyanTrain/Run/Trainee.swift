@@ -65,12 +65,10 @@ package struct SampleLoss: Sendable, Hashable {
     }
 }
 
-/// Micro-batches by number: all the state there is in reading data.
+/// Micro-batches in order, each with the place behind it.
 package protocol BatchSource {
-    /// Micro-batches of each epoch; nil if nobody knows.
-    var microBatchesPerEpoch: Int? { get }
-    /// A micro-batch of an epoch, the same whenever it is asked for.
-    func microBatch(epoch: Int, index: Int) throws -> TrainingBatch
-    /// Of files, samples and their order; another value means other data.
-    var fingerprint: String { get }
+    /// The next micro-batch; nil if there are no more.
+    func next() throws -> LoadedBatch?
 }
+
+extension DataLoader: BatchSource {}

@@ -16,6 +16,10 @@ package struct TrainerState: Sendable {
     package var evaluationsSinceBest = 0
     /// Tokens that passed through the model.
     package var tokens = 0
+    /// The first micro-batch that is not done.
+    package var cursor = DataCursor()
+    /// Micro-batches of its epoch that are done.
+    package var microBatchesDone = 0
     /// Sums since the last logged step.
     package var window = LogWindow()
     /// Dynamic loss scaling.
@@ -77,11 +81,8 @@ package struct TrainerState: Sendable {
             "yuyan": [
                 "version": 1,
                 "seed": .integer(run.seed),
-                "data_cursor": [
-                    "epoch": .integer(step / context.plan.stepsPerEpoch),
-                    "micro_batch": .integer(
-                        step % context.plan.stepsPerEpoch * context.plan.accumulation),
-                ],
+                "data_cursor": cursor.json,
+                "micro_batches_done": .integer(microBatchesDone),
                 "data_fingerprint": .string(context.dataFingerprint),
                 "recipe_hash": .string(context.recipe.fixedHash),
                 "evaluations_since_best": .integer(evaluationsSinceBest),
@@ -111,6 +112,8 @@ package struct TrainerState: Sendable {
         state.step = try root.int("global_step")
         state.epoch = try root.double("epoch")
         state.tokens = try root.int("num_input_tokens_seen")
+        state.cursor = try DataCursor(json: try own.object("data_cursor"))
+        state.microBatchesDone = try own.int("micro_batches_done")
         state.history = try root.array("log_history").map { JSONOutput(copying: $0) }
         if let value = try root.optionalDouble("best_metric"),
             let step = try root.optionalInt("best_global_step")

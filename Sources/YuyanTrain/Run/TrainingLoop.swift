@@ -21,7 +21,6 @@ package final class TrainingLoop {
     /// Whether somebody asked to stop; looked at between micro-batches.
     let stopSignal: () -> Int32?
 
-    private let trained: [any OptimizedParameter]
     private let best: BestMetric
     private var scaler: LossScaler?
     private var clock = StepClock()
@@ -74,7 +73,6 @@ package final class TrainingLoop {
         self.stopSignal = stopSignal
         self.observe = observe
         best = BestMetric(parts.recipe.run)
-        trained = parts.trainee.parameters
         if recipe.optimisation.usesFP16 {
             scaler = try LossScaler(
                 scale: state.lossScale, growthTracker: state.lossScaleGrowth,
@@ -92,11 +90,11 @@ package final class TrainingLoop {
         }
         while state.step < plan.steps {
             if let outcome = try stoppedEarly() { return outcome }
-            guard let batches = try trainStep() else { return try interrupted() }
+            guard try trainStep() else { return try interrupted() }
             try logIfDue()
             state.owesEvaluation = evaluationIsDue
             if let outcome = try evaluateAndKeep() { return outcome }
-            report(batches)
+            report()
         }
         return .finished(step: state.step)
     }
@@ -111,34 +109,49 @@ package final class TrainingLoop {
 
     // MARK: - One step
 
-    /// Returns the step's micro-batches, or nil if a signal came before the update.
-    private func trainStep() throws -> [TrainingBatch]? {
+    /// Returns whether a step was taken; not if a signal came before its update.
+    private func trainStep() throws -> Bool {
         let step = state.step + 1
-        let epoch = plan.epoch(ofStep: step)
-        let batches = try plan.microBatches(ofStep: step).map {
-            try data.microBatch(epoch: epoch, index: $0)
-        }
+        let loaded = try nextBatches()
+        guard let last = loaded.last else { throw RunError.noMoreData(step: step) }
+        let batches = loaded.map(\.batch)
         let weight = Self.totalWeight(batches)
         guard weight > 0 else { throw RunError.noSupervisedTokens(step: step) }
-        let lossScale = scaler?.scale ?? 1
-        let scale = Float(Double(lossScale) / weight)
+        let scale = Float(Double(scaler?.scale ?? 1) / weight)
         var tokens = UInt64(state.tokens)
         var total = SampleLoss()
         for parameter in trainee.parameters { parameter.zeroGradient() }
         for batch in batches {
             // Nothing is changed before the update, so the state of the step before can be kept.
-            if stopSignal() != nil { return nil }
+            if stopSignal() != nil { return false }
             for sample in try trainee.accumulate(batch, scale: scale, tokensBefore: tokens) {
                 total += sample
             }
             tokens += UInt64(batch.tokens.count)
         }
         try update(step: step, loss: total.loss / weight, total, batches, scale: scale)
+        clock.add(tokens: Int(tokens) - state.tokens)
+        let done = state.microBatchesDone + loaded.count
         state.step = step
         state.tokens = Int(tokens)
-        state.epoch = plan.epochs(afterStep: step)
-        clock.add(tokens: batches.reduce(0) { $0 + $1.tokens.count })
-        return batches
+        state.epoch = plan.fraction(epoch: last.epoch, done: done)
+        state.cursor = last.cursor
+        state.microBatchesDone = last.endsEpoch ? 0 : done
+        endsEpoch = last.endsEpoch
+        return true
+    }
+
+    /// Whether the last step was its epoch's last.
+    private var endsEpoch = false
+
+    /// The micro-batches of a step: fewer at the end of an epoch, for no step has samples of two.
+    private func nextBatches() throws -> [LoadedBatch] {
+        var loaded: [LoadedBatch] = []
+        while loaded.count < plan.accumulation, let batch = try data.next() {
+            loaded.append(batch)
+            if batch.endsEpoch { break }
+        }
+        return loaded
     }
 
     /// Sample by sample, as the loss is summed.
@@ -162,7 +175,7 @@ package final class TrainingLoop {
                 if let gradient = parameter.gradient { roundedToHalf(gradient) }
             }
         }
-        let norm = gradientNorm(trained, on: device)
+        let norm = gradientNorm(trainee.parameters, on: device)
         let rate = schedule.rate(step: step - 1)
         guard loss.isFinite, norm.isFinite || scaler != nil else {
             throw notFinite(step: step, loss: loss, norm: norm, batches, scale: scale)
@@ -256,7 +269,7 @@ package final class TrainingLoop {
         return switch recipe.evaluationInterval {
         case .no: false
         case .steps: state.step.isMultiple(of: steps) || state.step == plan.steps
-        case .epoch: plan.endsEpoch(state.step) || state.step == plan.steps
+        case .epoch: endsEpoch || state.step == plan.steps
         }
     }
 
@@ -325,7 +338,7 @@ package final class TrainingLoop {
         return switch recipe.run.saveStrategy {
         case .no: false
         case .steps: state.step.isMultiple(of: recipe.run.saveSteps) || state.step == plan.steps
-        case .epoch: plan.endsEpoch(state.step) || state.step == plan.steps
+        case .epoch: endsEpoch || state.step == plan.steps
         }
     }
 
@@ -350,7 +363,7 @@ package final class TrainingLoop {
             checkpoint: state.step > 0 ? files.folder.place("checkpoint-\(state.step)") : nil)
     }
 
-    private func report(_ batches: [TrainingBatch]) {
+    private func report() {
         observe(
             .step(
                 StepReport(
