@@ -42,6 +42,9 @@ public struct StepPlan: Sendable, Hashable {
         self.microBatches = counts
     }
 
+    /// Micro-batches of the first epoch; 0 for streamed data.
+    var microBatchesOfFirstEpoch: Int { microBatches.first ?? 0 }
+
     /// Epochs that are done, as a fraction of micro-batches.
     ///
     /// - Parameter done: Micro-batches of the epoch, counted from 0, that are done.

@@ -1,3 +1,4 @@
+import YuyanFormats
 import YuyanNN
 import YuyanTensor
 
@@ -11,58 +12,42 @@ package protocol Trainee: AnyObject {
     /// Runs a micro-batch forward and backward and adds to the gradients.
     ///
     /// - Parameters:
-    ///   - scale: What each token's weighted loss is multiplied by before its backward: one over the
-    ///     weights of the whole step, times the loss scale of half precision.
+    ///   - normalizer: What each token's weighted loss is divided by before its backward: the weights
+    ///     of the whole step, over the loss scale of half precision.
     ///   - tokensBefore: Tokens of the run before this micro-batch, which decide its random numbers.
-    /// - Returns: The loss of each sample, in order.
+    ///   - statistics: Is added to token by token, so that no cut into micro-batches shows.
     func accumulate(
-        _ batch: TrainingBatch, scale: Float, tokensBefore: UInt64
-    ) throws -> [SampleLoss]
+        _ batch: TrainingBatch, normalizer: Double, tokensBefore: UInt64,
+        statistics: inout LossStatistics
+    ) throws
 
-    /// The loss of each sample, without gradients and without dropout.
-    func evaluate(_ batch: TrainingBatch) throws -> [SampleLoss]
+    /// Adds the loss of a micro-batch, without gradients and without dropout.
+    func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws
 
-    /// Finds the first operation of a micro-batch whose numbers are not finite.
-    func diagnose(_ batch: TrainingBatch, scale: Float, tokensBefore: UInt64) -> String
+    /// Finds the first operation of a micro-batch whose numbers are not finite; nil if all are.
+    func diagnose(
+        _ batch: TrainingBatch, normalizer: Double, tokensBefore: UInt64
+    ) -> NumericalFault?
+
+    /// The trained numbers have changed: an update, or `restore`.
+    func refresh()
+
+    /// The adapter that belongs to the present numbers, for answers; nil if the model itself changes.
+    var served: LowRankAdapter? { get }
 
     /// Writes the trained numbers as other programs read them, and what else a folder needs.
     func save(to folder: String) throws
+
+    /// Writes the result of a run: as `save`, in the format that the recipe asks for.
+    func export(to folder: String, as type: ElementType) throws
 
     /// Reads what `save` wrote; the bits are the same.
     func restore(from folder: String) throws
 }
 
-/// The loss over one sample, before any mean is taken.
-package struct SampleLoss: Sendable, Hashable {
-    /// Sum over supervised tokens of weight times negative log-probability.
-    package var loss: Double
-    /// Sum of the weights.
-    package var weight: Double
-    /// Supervised tokens.
-    package var count: Int
-    /// Of them, those that the model finds likeliest.
-    package var correct: Int
-    /// Sum over supervised tokens of the entropy of what the model expects, in nats.
-    package var entropy: Double
-
-    package init(
-        loss: Double = 0, weight: Double = 0, count: Int = 0, correct: Int = 0, entropy: Double = 0
-    ) {
-        self.loss = loss
-        self.weight = weight
-        self.count = count
-        self.correct = correct
-        self.entropy = entropy
-    }
-
-    /// Adds a sample. Sums go sample by sample in order, so that no cut into micro-batches shows.
-    package static func += (sum: inout SampleLoss, sample: SampleLoss) {
-        sum.loss += sample.loss
-        sum.weight += sample.weight
-        sum.count += sample.count
-        sum.correct += sample.correct
-        sum.entropy += sample.entropy
-    }
+extension Trainee {
+    package var served: LowRankAdapter? { nil }
+    package func export(to folder: String, as type: ElementType) throws { try save(to: folder) }
 }
 
 /// Micro-batches in order, each with the place behind it.

@@ -1,4 +1,5 @@
 import YuyanFormats
+import YuyanNN
 
 /// Where a run stands after a step, apart from its numbers: `trainer_state.json`.
 ///
@@ -136,8 +137,8 @@ package struct LogWindow: Sendable, Hashable {
     /// Sum of the steps' mean losses.
     package var losses = 0.0
     package var steps = 0
-    /// Over all samples of these steps.
-    package var samples = SampleLoss()
+    /// Over all tokens of these steps.
+    package var tokens = LossStatistics()
 
     package init() {}
 
@@ -146,19 +147,21 @@ package struct LogWindow: Sendable, Hashable {
 
     var json: JSONOutput {
         [
-            "losses": .double(losses), "steps": .integer(steps), "loss": .double(samples.loss),
-            "weight": .double(samples.weight), "count": .integer(samples.count),
-            "correct": .integer(samples.correct), "entropy": .double(samples.entropy),
+            "losses": .double(losses), "steps": .integer(steps),
+            "loss_sum": .double(tokens.lossSum), "weight_sum": .double(tokens.weightSum),
+            "tokens": .integer(tokens.tokenCount), "correct": .integer(tokens.correctCount),
+            "entropy_sum": .double(tokens.entropySum),
         ]
     }
 
     init(_ json: JSONCursor) throws {
         losses = try json.double("losses")
         steps = try json.int("steps")
-        samples = SampleLoss(
-            loss: try json.double("loss"), weight: try json.double("weight"),
-            count: try json.int("count"), correct: try json.int("correct"),
-            entropy: try json.double("entropy"))
+        tokens.lossSum = try json.double("loss_sum")
+        tokens.weightSum = try json.double("weight_sum")
+        tokens.tokenCount = try json.int("tokens")
+        tokens.correctCount = try json.int("correct")
+        tokens.entropySum = try json.double("entropy_sum")
     }
 }
 

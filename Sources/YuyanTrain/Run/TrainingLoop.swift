@@ -117,19 +117,18 @@ package final class TrainingLoop {
         let batches = loaded.map(\.batch)
         let weight = Self.totalWeight(batches)
         guard weight > 0 else { throw RunError.noSupervisedTokens(step: step) }
-        let scale = Float(Double(scaler?.scale ?? 1) / weight)
+        let normalizer = weight / Double(scaler?.scale ?? 1)
         var tokens = UInt64(state.tokens)
-        var total = SampleLoss()
+        var total = LossStatistics()
         for parameter in trainee.parameters { parameter.zeroGradient() }
         for batch in batches {
             // Nothing is changed before the update, so the state of the step before can be kept.
             if stopSignal() != nil { return false }
-            for sample in try trainee.accumulate(batch, scale: scale, tokensBefore: tokens) {
-                total += sample
-            }
+            try trainee.accumulate(
+                batch, normalizer: normalizer, tokensBefore: tokens, statistics: &total)
             tokens += UInt64(batch.tokens.count)
         }
-        try update(step: step, loss: total.loss / weight, total, batches, scale: scale)
+        try update(step: step, total, batches, normalizer: normalizer)
         clock.add(tokens: Int(tokens) - state.tokens)
         let done = state.microBatchesDone + loaded.count
         state.step = step
@@ -154,22 +153,17 @@ package final class TrainingLoop {
         return loaded
     }
 
-    /// Sample by sample, as the loss is summed.
+    /// Token by token, as the loss is summed.
     private static func totalWeight(_ batches: [TrainingBatch]) -> Double {
         var total = 0.0
-        for batch in batches {
-            var place = 0
-            for length in batch.lengths {
-                total += batch.weights[place..<place + length].reduce(0) { $0 + Double($1) }
-                place += length
-            }
-        }
+        for batch in batches { for weight in batch.weights { total += Double(weight) } }
         return total
     }
 
     private func update(
-        step: Int, loss: Double, _ total: SampleLoss, _ batches: [TrainingBatch], scale: Float
+        step: Int, _ total: LossStatistics, _ batches: [TrainingBatch], normalizer: Double
     ) throws {
+        let loss = total.meanLoss
         if scaler != nil {
             for parameter in trainee.parameters {
                 if let gradient = parameter.gradient { roundedToHalf(gradient) }
@@ -178,7 +172,7 @@ package final class TrainingLoop {
         let norm = gradientNorm(trainee.parameters, on: device)
         let rate = schedule.rate(step: step - 1)
         guard loss.isFinite, norm.isFinite || scaler != nil else {
-            throw notFinite(step: step, loss: loss, norm: norm, batches, scale: scale)
+            throw notFinite(step: step, loss: loss, norm: norm, batches, normalizer)
         }
         let inverse = Double(scaler?.inverse ?? 1)
         var takesStep = true
@@ -199,10 +193,11 @@ package final class TrainingLoop {
                 gradientScale: norm.gradientScale(
                     scale: inverse, limit: recipe.optimisation.maximumGradientNorm),
                 on: device)
+            trainee.refresh()
         }
         state.window.losses += loss
         state.window.steps += 1
-        state.window.samples += total
+        state.window.tokens.add(total)
         lastNorm = norm.length(scale: inverse)
         lastRate = rate
         lastLoss = loss
@@ -213,15 +208,17 @@ package final class TrainingLoop {
     private var lastLoss = 0.0
 
     private func notFinite(
-        step: Int, loss: Double, norm: GradientNorm, _ batches: [TrainingBatch], scale: Float
+        step: Int, loss: Double, norm: GradientNorm, _ batches: [TrainingBatch],
+        _ normalizer: Double
     ) -> RunError {
         let what = loss.isFinite ? "the gradient of '\(norm.firstNotFinite ?? "?")'" : "the loss"
         var tokens = UInt64(state.tokens)
         var fault = "no single operation gave it; the sum over the step did"
         for batch in batches {
-            let found = trainee.diagnose(batch, scale: scale, tokensBefore: tokens)
-            if !found.isEmpty {
-                fault = found
+            if let found = trainee.diagnose(
+                batch, normalizer: normalizer, tokensBefore: tokens)
+            {
+                fault = found.description
                 break
             }
             tokens += UInt64(batch.tokens.count)
@@ -238,13 +235,12 @@ package final class TrainingLoop {
             || (step == 1 && recipe.run.logsFirstStep) || step == plan.steps
         guard isDue else { return }
         let window = state.window
-        let count = Double(max(1, window.samples.count))
         var metrics: [(key: String, value: JSONOutput)] = [
             ("epoch", .double(state.epoch)), ("loss", .double(window.meanLoss)),
             ("grad_norm", .double(lastNorm)), ("learning_rate", .double(lastRate)),
             ("num_tokens", .integer(state.tokens)),
-            ("mean_token_accuracy", .double(Double(window.samples.correct) / count)),
-            ("entropy", .double(window.samples.entropy / count)),
+            ("mean_token_accuracy", .double(window.tokens.meanTokenAccuracy)),
+            ("entropy", .double(window.tokens.meanEntropy)),
         ]
         if scaler != nil {
             metrics.append(("loss_scale", .float(state.lossScale)))
@@ -302,10 +298,10 @@ package final class TrainingLoop {
         var done = 0
         var results: [EvaluationResult] = []
         for set in validation {
-            var total = SampleLoss()
+            var total = LossStatistics()
             for batch in set.batches {
                 if stopSignal() != nil { return nil }
-                for sample in try trainee.evaluate(batch) { total += sample }
+                try trainee.evaluate(batch, statistics: &total)
                 done += 1
                 observe(.evaluating(done: done, of: count))
             }
@@ -369,5 +365,16 @@ package final class TrainingLoop {
                 StepReport(
                     step: state.step, steps: plan.steps, loss: lastLoss,
                     tokensPerSecond: clock.recentRate, residentBytes: ProcessMemory.resident)))
+    }
+}
+
+extension LossStatistics {
+    /// Adds the sums of a step.
+    mutating func add(_ step: LossStatistics) {
+        lossSum += step.lossSum
+        weightSum += step.weightSum
+        tokenCount += step.tokenCount
+        correctCount += step.correctCount
+        entropySum += step.entropySum
     }
 }

@@ -1,3 +1,5 @@
+import YuyanNN
+
 /// Samples that a run evaluates on and does not train on.
 package struct ValidationSet {
     /// Empty for the only one; else the data set's name, as in `eval_NAME_loss`.
@@ -15,18 +17,16 @@ package struct ValidationSet {
 package struct EvaluationResult: Sendable, Hashable {
     /// Name of the set, empty for the only one.
     package let name: String
-    /// Over all samples, in order, so that the cut into micro-batches changes no bit.
-    package let total: SampleLoss
-
-    package var loss: Double { total.loss / total.weight }
-    package var accuracy: Double { Double(total.correct) / Double(max(1, total.count)) }
+    /// Over all tokens, in order, so that the cut into micro-batches changes no bit.
+    package let total: LossStatistics
 
     /// Under the names of transformers and TRL.
     package var metrics: [(key: String, value: Double)] {
         let prefix = name.isEmpty ? "eval_" : "eval_\(name)_"
         return [
-            (prefix + "loss", loss), (prefix + "mean_token_accuracy", accuracy),
-            (prefix + "entropy", total.entropy / Double(max(1, total.count))),
+            (prefix + "loss", total.meanLoss),
+            (prefix + "mean_token_accuracy", total.meanTokenAccuracy),
+            (prefix + "entropy", total.meanEntropy),
         ]
     }
 }
