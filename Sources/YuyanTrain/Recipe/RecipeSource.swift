@@ -11,17 +11,17 @@ public struct RecipeSource: Sendable {
     /// Reads a YAML or JSON file, then flags, which win, and checks the result.
     ///
     /// - Parameters:
-    ///   - path: Nil for flags alone.
-    ///   - flags: `--key value`, `--key=value`, `key=value`, or `--key` alone for true; dashes in a
-    ///     key stand for underscores.
+    ///   - arguments: The file, if there is one, and flags: `--key value`, `--key=value`,
+    ///     `key=value`, or `--key` alone for true; dashes in a key stand for underscores.
     ///   - environment: What `${NAME}` in a path means.
     /// - Throws: `RecipeError`, `YAMLError` or `FormatError`.
     public init(
-        path: String?, flags: [String] = [], environment: (String) -> String? = { _ in nil }
+        arguments: [String], environment: (String) -> String? = { _ in nil }
     ) throws {
+        let (path, flags) = try Self.split(arguments)
         var reader = RecipeReader()
         if let path { try reader.read(file: path) }
-        try reader.read(flags: flags)
+        for flag in flags { try reader.set(flag.key, to: flag.value, place: flag.place) }
         name = path ?? "command line"
         var recipe = reader.recipe
         try recipe.expandPaths(file: name, environment: environment)
@@ -35,6 +35,57 @@ public struct RecipeSource: Sendable {
         var reader = RecipeReader()
         try reader.read(file: path)
         (recipe, name, notes) = (reader.recipe, path, reader.notes)
+    }
+}
+
+extension RecipeSource {
+    private typealias Flag = (key: String, value: YAMLNode, place: String)
+
+    /// Tells the file from the flags.
+    private static func split(_ words: [String]) throws -> (path: String?, flags: [Flag]) {
+        var path: String?
+        var flags: [Flag] = []
+        var rest = words[...]
+        while let word = rest.popFirst() {
+            let isFlag = word.hasPrefix("--")
+            let body = isFlag ? String(word.dropFirst(2)) : word
+            let parts = body.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                .map(String.init)
+            guard isFlag || parts.count == 2 else {
+                guard path == nil else {
+                    throw RecipeError.badArgument(
+                        "'\(word)' is neither --key value nor key=value, and the recipe is "
+                            + "'\(path ?? "")' already; did a value lose its quotes?")
+                }
+                path = word
+                continue
+            }
+            let key = parts[0].replacing("-", with: "_")
+            let isSwitch = Recipe.keysByName[ForeignKeys.alias(key) ?? key]?.isSwitch
+            let text: String
+            if parts.count == 2 {
+                text = parts[1]
+            } else if let value = rest.first, !value.hasPrefix("--"),
+                isSwitch != true || Bool(YAMLNode.scalar(value, isQuoted: false, line: 0)) != nil
+            {
+                text = value
+                rest = rest.dropFirst()
+            } else if isSwitch != false {
+                text = "true"
+            } else {
+                throw RecipeError.badArgument("--\(parts[0]) needs a value")
+            }
+            flags.append((key, try value(text), "--" + parts[0]))
+        }
+        return (path, flags)
+    }
+
+    /// A flag's text as a node: lists and mappings in brackets, the rest as it is.
+    private static func value(_ text: String) throws -> YAMLNode {
+        guard text.hasPrefix("[") || text.hasPrefix("{") else {
+            return .scalar(text, isQuoted: false, line: 0)
+        }
+        return try YAMLDocument.value(text, name: text)
     }
 }
 
@@ -56,41 +107,7 @@ private struct RecipeReader {
         }
     }
 
-    mutating func read(flags: [String]) throws {
-        var rest = flags[...]
-        while let word = rest.popFirst() {
-            let isFlag = word.hasPrefix("--")
-            let body = isFlag ? String(word.dropFirst(2)) : word
-            let parts = body.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let key = String(parts[0]).replacing("-", with: "_")
-            guard isFlag || parts.count == 2, !key.isEmpty else {
-                throw RecipeError.badArgument(
-                    "'\(word)' is neither --key value nor key=value; did a value lose its quotes?")
-            }
-            let text: String
-            if parts.count == 2 {
-                text = String(parts[1])
-            } else if let value = rest.first, !value.hasPrefix("--") {
-                text = value
-                rest = rest.dropFirst()
-            } else if Recipe.keysByName[ForeignKeys.alias(key) ?? key]?.isSwitch != false {
-                text = "true"
-            } else {
-                throw RecipeError.badArgument("--\(parts[0]) needs a value")
-            }
-            try set(key, to: value(text), place: "--\(parts[0])")
-        }
-    }
-
-    /// A flag's text as a node: lists and mappings in brackets, the rest as it is.
-    private func value(_ text: String) throws -> YAMLNode {
-        guard text.hasPrefix("[") || text.hasPrefix("{") else {
-            return .scalar(text, isQuoted: false, line: 0)
-        }
-        return try YAMLDocument.value(text, name: text)
-    }
-
-    private mutating func set(_ name: String, to node: YAMLNode, place: String) throws {
+    mutating func set(_ name: String, to node: YAMLNode, place: String) throws {
         if let key = Recipe.keysByName[ForeignKeys.alias(name) ?? name] {
             // A key without a value is the key left out.
             let isDefault = node.isNull && key.defaultText.isEmpty == false

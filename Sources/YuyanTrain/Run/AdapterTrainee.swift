@@ -52,21 +52,10 @@ final class AdapterTrainee: Trainee {
     func refresh() { adapter.refresh(on: pass.device) }
 
     func save(to folder: String) throws {
-        var contents = AdapterContents(
-            updates: adapter.modules.map { module in
-                AdapterContents.Update(
-                    path: module.path, rank: module.rank, alpha: alpha(of: module),
-                    down: module.down.rowMajor(), up: module.up.rowMajor(),
-                    magnitude: module.magnitude?.rowMajor())
-            })
-        let names = Set(whole.map(\.name))
-        contents.saved = pass.decoder.weights(on: pass.device).filter { names.contains($0.name) }
-        contents.usesRootScale = recipe.method.usesRSLoRA
-        contents.dropout = recipe.method.loraDropout
-        contents.baseModel = recipe.model.path
-        contents.knownModules = pass.decoder.modulePaths
-        if recipe.method.loraTarget != ["all"] { contents.targetModules = recipe.method.loraTarget }
-        try contents.writePEFT(to: folder)
+        let tensors = parameters.map {
+            TensorSource(name: $0.savedName, shape: $0.shape, values: $0.rowMajor())
+        }
+        try SafetensorsWriter().write(tensors, to: folder + "/adapter_model.safetensors")
     }
 
     private func alpha(of module: TrainedAdapter.Module) -> Double {

@@ -11,6 +11,9 @@ public struct MemoryPrediction: Sendable {
 
     /// One part.
     public struct Part: Sendable, Hashable {
+        /// As JSON has it.
+        public let key: String
+        /// For people, in two languages.
         public let name: String
         public let bytes: Int
     }
@@ -36,19 +39,19 @@ public struct MemoryPrediction: Sendable {
         // Rows of logits, their gradient in place, and the same rows on their way through the head.
         let rows = min(256, max(16, (32 << 20) / (4 * shape.vocabularySize)))
         let logits = min(rows, max(1, tokens)) * shape.vocabularySize * 4
-        var parts = [Part(name: "weights · 权重", bytes: weights)]
-        if isAdapter { parts.append(Part(name: "adapter · 适配器", bytes: trained)) }
+        var parts = [Part(key: "weights", name: "weights · 权重", bytes: weights)]
+        if isAdapter { parts.append(Part(key: "adapter", name: "adapter · 适配器", bytes: trained)) }
         parts += [
-            Part(name: "gradients · 梯度", bytes: trained),
-            Part(name: "optimiser · 优化器", bytes: optimizer.configuration.isPaged ? 0 : state),
-            Part(name: "activations · 激活", bytes: activations),
-            Part(name: "logits · 对数几率", bytes: logits),
+            Part(key: "gradients", name: "gradients · 梯度", bytes: trained),
+            Part(key: "optimiser", name: "optimiser · 优化器", bytes: optimizer.configuration.isPaged ? 0 : state),
+            Part(key: "activations", name: "activations · 激活", bytes: activations),
+            Part(key: "logits", name: "logits · 对数几率", bytes: logits),
         ]
         // What is held already counts weights and adapter, and the optimiser's state once touched.
         if let base {
             parts.append(
                 Part(
-                    name: "program, tokenizer, data · 程序、分词器、数据",
+                    key: "program", name: "program, tokenizer, data · 程序、分词器、数据",
                     bytes: max(0, base - weights - (isAdapter ? trained : 0))))
         }
         self.parts = parts

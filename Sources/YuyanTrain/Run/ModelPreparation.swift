@@ -18,26 +18,28 @@ struct PreparedModel {
 
     /// - Parameter path: The model's file or folder.
     init(_ recipe: Recipe, path: String, device: Device) throws {
-        let checkpoint =
-            recipe.model.fromScratch
-            ? try Checkpoint(configurationOf: path) : try Checkpoint(path: path)
+        let checkpoint = try Checkpoint(path: path)
         self.checkpoint = checkpoint
         tokenizer = try Tokenizer(checkpoint: checkpoint)
         template = try Self.template(recipe, tokenizer: tokenizer, path: path)
-        let choice = TrainedNames(recipe, shape: try Families.shape(of: checkpoint).1)
-        let weights = try TrainingWeights(
+        let (family, shape) = try Families.shape(of: checkpoint)
+        let choice = TrainedNames(recipe, shape: shape)
+        let weights = TrainingWeights(
             Self.source(recipe, checkpoint), widensFrozen: false, isTrained: choice.contains)
-        let decoder = try Decoder(checkpoint, weights: weights, on: device)
+        let decoder = try Decoder(
+            shape: shape, weights: weights,
+            interleaved: family.interleavesGGUFRows && checkpoint.isGGUF
+                && !recipe.model.fromScratch,
+            on: device)
         self.decoder = decoder
         try choice.check(against: weights.names)
-        parameterCount = decoder.weights(on: device).reduce(0) { $0 + $1.shape.reduce(1, *) }
+        parameterCount = decoder.multiplyAddsPerToken
         let pass = DecoderPass(
             decoder: decoder, device: device, seed: UInt64(recipe.run.seed))
         self.pass = pass
         guard recipe.method.type == .lora else {
             trainee = WeightTrainee(
-                pass, parameters: weights.parameters,
-                saved: SavedModel(decoder: decoder, source: checkpoint, device: device))
+                pass, parameters: weights.parameters)
             return
         }
         guard recipe.model.adapters.count <= 1, !recipe.model.createsNewAdapter else {

@@ -11,12 +11,14 @@ public struct RunSummary: Sendable {
     public let preview: (coloured: String, plain: String)
     public let trainableParameters: Int
     public let totalParameters: Int
+    public let steps: Int
 
     init(
         _ recipe: Recipe, model: PreparedModel, data: PreparedData, plan: StepPlan,
         memory: MemoryPrediction, checkpointing: Bool, schedule: LearningRateSchedule
     ) throws {
         self.memory = memory
+        steps = plan.steps
         let trained = model.trainee.parameters.reduce(0) { $0 + $1.count }
         let isAdapter = recipe.method.type == .lora
         trainableParameters = trained

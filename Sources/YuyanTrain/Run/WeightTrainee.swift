@@ -5,13 +5,11 @@ import YuyanTensor
 /// A model of which all weights, or some by name, are trained themselves.
 final class WeightTrainee: Trainee {
     private let pass: DecoderPass
-    private let saved: SavedModel
     let parameters: [Parameter]
 
-    init(_ pass: DecoderPass, parameters: [Parameter], saved: SavedModel) {
+    init(_ pass: DecoderPass, parameters: [Parameter]) {
         self.pass = pass
         self.parameters = parameters
-        self.saved = saved
     }
 
     func accumulate(
@@ -40,11 +38,11 @@ final class WeightTrainee: Trainee {
 
     func refresh() {}
 
-    /// In float32, so that nothing is lost on the way back.
-    func save(to folder: String) throws { try saved.writeHuggingFace(to: folder, as: .f32) }
-
-    func export(to folder: String, as type: ElementType) throws {
-        try saved.writeHuggingFace(to: folder, as: type)
+    func save(to folder: String) throws {
+        let tensors = parameters.map {
+            TensorSource(name: $0.name, shape: $0.shape, values: $0.rowMajor())
+        }
+        try SafetensorsWriter().write(tensors, to: folder + "/model.safetensors")
     }
 
     func restore(from folder: String) throws {
