@@ -28,13 +28,15 @@ package struct GradientNorm: Sendable, Hashable {
 
 /// Measures the gradients of parameters; those without one count as zero.
 package func gradientNorm(
-    _ parameters: [any OptimizedParameter], on device: Device
+    _ parameters: [Parameter], on device: Device
 ) -> GradientNorm {
     let piece = 1 << 16
     var pieces: [(parameter: Int, range: Range<Int>)] = []
-    for (index, parameter) in parameters.enumerated() where parameter.gradient != nil {
-        for first in stride(from: 0, to: parameter.elementCount, by: piece) {
-            pieces.append((index, first..<min(first + piece, parameter.elementCount)))
+    // Asked for once, here: a gradient may have sums to close.
+    let gradients = parameters.map { $0.gradient?.baseAddress }
+    for (index, parameter) in parameters.enumerated() where gradients[index] != nil {
+        for first in stride(from: 0, to: parameter.storageCount, by: piece) {
+            pieces.append((index, first..<min(first + piece, parameter.storageCount)))
         }
     }
     var sums = [Double](repeating: 0, count: pieces.count)
@@ -42,7 +44,7 @@ package func gradientNorm(
         guard let sums = buffer.baseAddress else { return }
         device.pool.parallel(pieces.count) { index, _ in
             let (parameter, range) = pieces[index]
-            guard let gradient = parameters[parameter].gradient else { return }
+            guard let gradient = gradients[parameter] else { return }
             sums[index] = sumOfSquares(gradient + range.lowerBound, count: range.count)
         }
     }

@@ -44,15 +44,16 @@ package final class Optimizer {
         memory = try StateMemory(
             byteCount: byteCount, folder: configuration.isPaged ? folder : nil)
         cuts = members.enumerated().flatMap { index, member in
-            stride(from: 0, to: member.parameter.elementCount, by: Self.cut).map {
-                (index, $0..<min($0 + Self.cut, member.parameter.elementCount))
+            stride(from: 0, to: member.parameter.storageCount, by: Self.cut).map {
+                (index, $0..<min($0 + Self.cut, member.parameter.storageCount))
             }
         }
         for member in members {
             guard let master = member.master else { continue }
-            floats(at: master).update(
-                from: member.parameter.values, count: member.parameter.elementCount)
-            memory.release(master..<master + 4 * member.parameter.elementCount)
+            let values = member.parameter.values
+            UnsafeMutableBufferPointer(start: floats(at: master), count: values.count)
+                .update(fromContentsOf: values)
+            memory.release(master..<master + 4 * member.parameter.storageCount)
         }
     }
 
@@ -68,27 +69,44 @@ package final class Optimizer {
     ///   - learningRate: The schedule's rate; each group's factor multiplies it.
     ///   - gradientScale: What gradients are multiplied by as they are read.
     package func step(learningRate: Double, gradientScale: Float = 1, on device: Device) {
-        for member in members where member.parameter.gradient != nil {
+        // Asked for once, here: a gradient may have sums to close.
+        let spans = members.map { Spans($0.parameter) }
+        for (member, span) in zip(members, spans) where span != nil {
             stepPlace(of: member).pointee += 1
         }
         device.pool.parallel(cuts.count) { index, _ in
-            let member = members[cuts[index].member]
-            guard let gradient = member.parameter.gradient else { return }
+            let cut = cuts[index]
+            let member = members[cut.member]
+            guard let spans = spans[cut.member] else { return }
             let step = UpdateStep(
                 number: steps(of: member),
                 learningRate: learningRate * member.learningRateFactor,
                 weightDecay: member.weightDecay, gradientScale: gradientScale)
-            update(member, cuts[index].range, gradient: gradient, step)
+            update(member, cut.range, spans, step)
         }
     }
 
     // MARK: - One piece of one parameter
 
+    /// Where a parameter's values and gradient begin.
+    private struct Spans {
+        let values: UnsafeMutablePointer<Float>
+        let gradient: UnsafePointer<Float>
+
+        /// Nil if no gradient has reached the parameter.
+        init?(_ parameter: Parameter) {
+            guard let values = parameter.values.baseAddress,
+                let gradient = parameter.gradient?.baseAddress
+            else { return nil }
+            self.values = values
+            self.gradient = UnsafePointer(gradient)
+        }
+    }
+
     private func update(
-        _ member: OptimizerMember, _ range: Range<Int>, gradient: UnsafePointer<Float>,
-        _ step: UpdateStep
+        _ member: OptimizerMember, _ range: Range<Int>, _ spans: Spans, _ step: UpdateStep
     ) {
-        let values = member.parameter.values
+        let (values, gradient) = (spans.values, spans.gradient)
         let target = member.master.map { floats(at: $0) } ?? values
         if member.usesBlocks {
             for first in stride(from: range.lowerBound, to: range.upperBound, by: block) {
@@ -109,6 +127,8 @@ package final class Optimizer {
         case .none: break
         case .bfloat16Masters:
             for i in range { values[i] = BFloat16(nearest: target[i]).float }
+        case .float16Masters:
+            for i in range { values[i] = Float(Float16(target[i])) }
         case .bfloat16Stochastic(let random):
             roundStochastically(
                 values, range, random,

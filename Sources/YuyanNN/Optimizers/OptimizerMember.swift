@@ -1,11 +1,12 @@
 import YuyanFormats
+import YuyanTensor
 
 /// One parameter and where its state lies in the optimiser's memory.
 struct OptimizerMember {
     /// Parameters with fewer elements keep float32 states, as in bitsandbytes.
     static let leastBlocks = 4096
 
-    let parameter: any OptimizedParameter
+    let parameter: Parameter
     let learningRateFactor: Double
     let weightDecay: Double
     /// Its place among all members.
@@ -31,14 +32,14 @@ struct OptimizerMember {
     }
 
     init(
-        _ parameter: any OptimizedParameter, of group: ParameterGroup, number: Int,
+        _ parameter: Parameter, of group: ParameterGroup, number: Int,
         _ configuration: OptimizerConfiguration, _ weights: WeightRounding, at start: Int
     ) {
         self.parameter = parameter
         learningRateFactor = group.learningRateFactor
         weightDecay = group.weightDecay
         self.number = number
-        let count = parameter.elementCount
+        let count = parameter.storageCount
         usesBlocks = Self.usesBlocks(parameter.shape, group, configuration)
         var end = start
         func take(_ byteCount: Int) -> Int {
@@ -81,7 +82,7 @@ struct OptimizerMember {
 
     /// What is saved of this parameter: name, type, elements and byte offset of each array.
     var arrays: [OptimizerArray] {
-        let (name, count) = (parameter.name, parameter.elementCount)
+        let (name, count) = (parameter.name, parameter.storageCount)
         var arrays = [
             OptimizerArray(name: name + ".step", elementType: .i64, count: 1, offset: step)
         ]

@@ -1,4 +1,5 @@
 import YuyanFormats
+import YuyanTensor
 
 /// Which rule an optimiser follows, and how it keeps its state.
 package struct OptimizerConfiguration: Sendable {
@@ -133,8 +134,9 @@ extension OptimizerConfiguration {
     package func stateBytes(of groups: [ParameterGroup], weights: WeightRounding = .none) -> Int {
         groups.reduce(0) { sum, group in
             group.parameters.reduce(sum) {
-                $0 + OptimizerMember.byteCount(
-                    shape: $1.shape, elementCount: $1.elementCount, of: group, self, weights)
+                $0
+                    + OptimizerMember.byteCount(
+                        shape: $1.shape, elementCount: $1.storageCount, of: group, self, weights)
             }
         }
     }

@@ -2,7 +2,7 @@ import YuyanTensor
 
 /// Parameters that share their hyperparameters.
 package struct ParameterGroup {
-    package var parameters: [any OptimizedParameter]
+    package var parameters: [Parameter]
     /// Multiplies the schedule's learning rate.
     package var learningRateFactor: Double
     package var weightDecay: Double
@@ -11,7 +11,7 @@ package struct ParameterGroup {
     package var keepsFloatStates: Bool
 
     package init(
-        _ parameters: [any OptimizedParameter], learningRateFactor: Double = 1,
+        _ parameters: [Parameter], learningRateFactor: Double = 1,
         weightDecay: Double = 0, keepsFloatStates: Bool = false
     ) {
         self.parameters = parameters
@@ -27,7 +27,7 @@ package struct ParameterGroup {
 /// so many times faster than the rest: Hayou, Ghosh and Yu, "LoRA+", arXiv:2402.12354. Parameters keep
 /// their order inside a group; empty groups are left out.
 package func parameterGroups(
-    _ parameters: [any OptimizedParameter], weightDecay: Double, loraPlusRatio: Double = 1
+    _ parameters: [Parameter], weightDecay: Double, loraPlusRatio: Double = 1
 ) -> [ParameterGroup] {
     var groups: [GroupKey: ParameterGroup] = [:]
     var order: [GroupKey] = []

@@ -40,12 +40,14 @@ package enum WeightRounding: Sendable, Hashable {
     case none
     /// Rounded to bfloat16; the optimiser keeps them in float32 besides and goes on from there.
     case bfloat16Masters
+    /// As `bfloat16Masters`, in float16: for a `LossScaler` to look after.
+    case float16Masters
     /// Rounded to bfloat16 at random, with nothing kept: small steps count on average.
     ///
     /// The random bits of an element depend on seed, step, parameter and place only.
     case bfloat16Stochastic(CounterRandom)
 
-    var keepsMasters: Bool { self == .bfloat16Masters }
+    var keepsMasters: Bool { self == .bfloat16Masters || self == .float16Masters }
 }
 
 /// Rounds a stretch of weights at random; element `i` takes 16-bit word `i mod 8` of position `i / 8`.
