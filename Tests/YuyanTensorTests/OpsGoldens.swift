@@ -25,12 +25,26 @@ func packed(_ values: [Float], rows: Int, columns: Int, on device: Device) throw
 
 extension WeightFormat {
     var elementType: ElementType {
-        ElementType.allCases.first { $0.panelFormat == format } ?? .f32
+        switch format {
+        case YK_NF4_NESTED: .nf4
+        case YK_FP4_NESTED: .fp4
+        default: ElementType.allCases.first { $0.panelFormat == format } ?? .f32
+        }
     }
 
     /// A random weight of this format.
     func matrix(rows: Int, columns: Int, seed: UInt64, on device: Device) throws -> PackedMatrix {
         var random = SeededGenerator(seed: seed)
+        if isLookedUp {
+            let source = self.rows(rows, columns: columns, .ordinary, &random)
+            let panels = PackedRows(self, source, rows: rows, columns: columns)
+            let place = device.weights.allocate(panels.panels * panels.panelBytes)
+            place.start.copyMemory(
+                from: panels.memory.pointer, byteCount: panels.panels * panels.panelBytes)
+            return PackedMatrix(
+                rows: rows, columns: columns, elementType: elementType, format: format,
+                storage: place)
+        }
         return try packed(
             self.rows(rows, columns: columns, .ordinary, &random), rows: rows, columns: columns,
             elementType, on: device)

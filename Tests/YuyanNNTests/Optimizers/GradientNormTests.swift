@@ -36,14 +36,16 @@ struct GradientNormTests {
         #expect(found.allSatisfy { $0 == found[0] })
         let exact = parameters.reduce(0.0) { sum, parameter in
             guard let gradient = parameter.gradient else { return sum }
-            return (0..<parameter.elementCount).reduce(sum) {
+            return (0..<parameter.storageCount).reduce(sum) {
                 $0 + Double(gradient[$1]) * Double(gradient[$1])
             }
         }
         #expect(abs(found[0].squares - exact) <= 1e-11 * exact)
     }
 
-    @Test("names the first parameter that is not finite", arguments: [Float.nan, .infinity, -.infinity])
+    @Test(
+        "names the first parameter that is not finite",
+        arguments: [Float.nan, .infinity, -.infinity])
     func notFinite(_ bad: Float) {
         let parameters = parameters([(1, 100), (2, 70_000), (3, 50)], factor: 1e19)
         #expect(gradientNorm(parameters, on: Device(threads: 1)).isFinite)

@@ -1,40 +1,30 @@
 import TestSupport
 import YuyanFormats
-import YuyanTensor
 
 @testable import YuyanNN
+@testable import YuyanTensor
 
-/// A parameter in plain memory.
-final class PlainParameter: OptimizedParameter {
-    let name: String
-    let shape: [Int]
-    let elementCount: Int
-    let values: UnsafeMutablePointer<Float>
-    var gradient: UnsafeMutablePointer<Float>?
-    private let gradientMemory: UnsafeMutablePointer<Float>
+typealias PlainParameter = Parameter
 
-    init(_ name: String, _ start: [Float], shape: [Int]? = nil) {
-        self.name = name
-        self.shape = shape ?? [start.count]
-        elementCount = start.count
-        values = .allocate(capacity: start.count)
-        values.initialize(from: start, count: start.count)
-        gradientMemory = .allocate(capacity: start.count)
-        gradientMemory.initialize(repeating: 0, count: start.count)
-    }
-
-    deinit {
-        values.deallocate()
-        gradientMemory.deallocate()
+extension Parameter {
+    /// A parameter in plain memory.
+    convenience init(_ name: String, _ values: [Float], shape: [Int]? = nil) {
+        let storage = Storage(byteCount: values.count * MemoryLayout<Float>.stride)
+        let start = storage.start.assumingMemoryBound(to: Float.self)
+        for (index, value) in values.enumerated() { start[index] = value }
+        self.init(
+            name: name, shape: shape ?? [values.count], start: start, storageCount: values.count,
+            owner: storage)
     }
 
     func setGradient(_ gradient: [Float]) {
-        precondition(gradient.count == elementCount)
-        gradientMemory.update(from: gradient, count: gradient.count)
-        self.gradient = gradientMemory
+        precondition(gradient.count == storageCount)
+        zeroGradient()
+        let start = accumulator().start
+        for (index, value) in gradient.enumerated() { start[index] = value }
     }
 
-    var current: [Float] { Array(UnsafeBufferPointer(start: values, count: elementCount)) }
+    var current: [Float] { Array(values) }
 }
 
 /// The gradient of a step, as `Tools/goldens/optimizers.py` makes it.

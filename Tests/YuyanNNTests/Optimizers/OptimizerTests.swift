@@ -12,7 +12,7 @@ struct OptimizerTests {
         "lion_8bit", "paged_lion_8bit",
     ]
     private static let roundings: [WeightRounding] = [
-        .none, .bfloat16Masters, .bfloat16Stochastic(CounterRandom(seed: 9)),
+        .none, .bfloat16Masters, .float16Masters, .bfloat16Stochastic(CounterRandom(seed: 9)),
     ]
     private static let sizes = [5000, 17, 200_001]
 
@@ -41,7 +41,7 @@ struct OptimizerTests {
         let device = Device(threads: threads)
         for step in steps {
             for parameter in parameters {
-                parameter.setGradient(goldenGradient(step: step, parameter.elementCount))
+                parameter.setGradient(goldenGradient(step: step, parameter.storageCount))
             }
             optimizer.step(learningRate: 0.01, gradientScale: 0.5, on: device)
         }

@@ -59,11 +59,13 @@ struct BFloat16Tests {
             }
             return parameter.current
         }
-        let mean = try end(.bfloat16Stochastic(CounterRandom(seed: 4))).reduce(0.0) {
-            $0 + Double($1)
-        } / Double(count)
+        let mean =
+            try end(.bfloat16Stochastic(CounterRandom(seed: 4))).reduce(0.0) {
+                $0 + Double($1)
+            } / Double(count)
         // The spread of one element is below 1e-2; of the mean, below 1e-4.
         #expect(abs(mean - (1 - 32 * 0x1p-12)) < 3e-4)
+        #expect(try end(.float16Masters).allSatisfy { $0 == Float(Float16(1 - 32 * 0x1p-12)) })
         // With masters the small steps add up exactly, and are rounded at the end only.
         let exact = BFloat16(nearest: 1 - 32 * 0x1p-12).float
         #expect(try end(.bfloat16Masters).allSatisfy { $0 == exact })

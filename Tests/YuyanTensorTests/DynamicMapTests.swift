@@ -1,7 +1,8 @@
+import CYuyanKernels
 import TestSupport
 import Testing
 
-@testable import YuyanNN
+@testable import YuyanTensor
 
 @Suite("8-bit dynamic map")
 struct DynamicMapTests {
@@ -11,9 +12,16 @@ struct DynamicMapTests {
         let map = isSigned ? DynamicMap.signed : .unsigned
         #expect(
             FloatBits(map.values) == FloatBits(try golden.floats(isSigned ? "signed" : "unsigned")))
+        if isSigned {
+            // The kernels have a table of their own.
+            let table = UnsafeBufferPointer(start: yk_dynamic_map(), count: 256)
+            #expect(FloatBits(table) == FloatBits(map.values))
+        }
     }
 
-    @Test("rounds blocks to the reference's codes and widens them to its numbers", arguments: [true, false])
+    @Test(
+        "rounds blocks to the reference's codes and widens them to its numbers",
+        arguments: [true, false])
     func blocks(_ isSigned: Bool) throws {
         let golden = try GoldenFile("optim/maps.safetensors")
         let (map, name) = isSigned ? (DynamicMap.signed, "signed") : (.unsigned, "unsigned")
