@@ -1,5 +1,3 @@
-import YuyanText
-
 /// The endless stream of what batches are made of: samples, or rows packed with several.
 ///
 /// Rows are taken in windows: one at a time or, packed, as many as fit together well. A window's
@@ -52,79 +50,5 @@ struct UnitStream: Sendable {
             count: packed.count, seed: rows.renderer.options.seed,
             stream: DataStream.window(epoch, start))
         return packed.indices.map { packed[order[$0]] }
-    }
-}
-
-/// What became of rows, counted.
-package struct DataTally: Sendable, Hashable {
-    /// Rows read.
-    package var rows = 0
-    package var samples = 0
-    package var tokens = 0
-    /// Tokens that a loss is taken over.
-    package var supervised = 0
-    /// The longest sample.
-    package var longest = 0
-    /// Samples that were cut, and tokens that they lost.
-    package var truncatedRows = 0
-    package var truncatedTokens = 0
-    /// Tokens with text of both kinds.
-    package var straddling = 0
-    /// Answers without a token that ends them.
-    package var unstopped = 0
-    /// Answers by how they were found.
-    package var methods: [Int] = [Int](repeating: 0, count: AnswerSpan.Method.allCases.count)
-    /// Rows left out, by reason.
-    package var skipped: [RowProblem.Kind: Int] = [:]
-    /// The first of them.
-    package var problems: [RowProblem] = []
-
-    static let problemLimit = 20
-
-    package init() {}
-
-    /// Rows left out.
-    package var skippedCount: Int { skipped.values.reduce(0, +) }
-
-    /// Share of the tokens that a loss is taken over.
-    package var supervisedShare: Double {
-        tokens == 0 ? 0 : Double(supervised) / Double(tokens)
-    }
-
-    mutating func add(_ outcome: RowStream.Outcome) {
-        rows += 1
-        switch outcome {
-        case .skipped(let problem):
-            skipped[problem.kind, default: 0] += 1
-            if problems.count < Self.problemLimit { problems.append(problem) }
-        case .rendered(let row):
-            samples += row.samples.count
-            for sample in row.samples {
-                tokens += sample.tokens.count
-                supervised += sample.supervisedCount
-                longest = max(longest, sample.tokens.count)
-            }
-            truncatedRows += row.truncated > 0 ? 1 : 0
-            truncatedTokens += row.truncated
-            straddling += row.straddling
-            unstopped += row.unstopped
-            for method in row.methods { methods[method.rawValue] += 1 }
-        }
-    }
-
-    /// Adds what was counted of later rows.
-    package mutating func add(_ other: DataTally) {
-        rows += other.rows
-        samples += other.samples
-        tokens += other.tokens
-        supervised += other.supervised
-        longest = max(longest, other.longest)
-        truncatedRows += other.truncatedRows
-        truncatedTokens += other.truncatedTokens
-        straddling += other.straddling
-        unstopped += other.unstopped
-        for index in methods.indices { methods[index] += other.methods[index] }
-        skipped.merge(other.skipped, uniquingKeysWith: +)
-        problems += other.problems.prefix(Self.problemLimit - problems.count)
     }
 }

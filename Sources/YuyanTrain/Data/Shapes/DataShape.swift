@@ -20,7 +20,7 @@ package struct DataShape: Sendable, Hashable, CustomStringConvertible {
         case prompt = "prompt and completion"
         /// `{"prompt"}` and any columns.
         case promptOnly = "prompt only"
-        /// `{"chosen", "rejected"}`, each a whole conversation.
+        /// `{"chosen", "rejected"}`, each a whole conversation; also `chosen_messages`.
         case chosen = "chosen and rejected conversations"
     }
 
@@ -99,7 +99,9 @@ extension DataShape {
             || keys.isSuperset(of: ["prompt", "chosen", "rejected"])
         {
             base = .prompt
-        } else if keys.isSuperset(of: ["chosen", "rejected"]) {
+        } else if keys.isSuperset(of: ["chosen", "rejected"])
+            || keys.isSuperset(of: ["chosen_messages", "rejected_messages"])
+        {
             base = .chosen
         } else if Self.queryResponse(keys) != nil {
             base = .queryResponse
@@ -131,6 +133,7 @@ extension DataShape {
             return .unpaired
         }
         if names.base != nil { return .learning }
+        if base == .chosen { return .preference }
         if base == .prompt, keys.isSuperset(of: ["completions", "labels"]) { return .stepwise }
         if keys.isSuperset(of: ["chosen", "rejected"]) { return .preference }
         if keys.contains("rejected_response") || keys.contains("rejected_messages") {

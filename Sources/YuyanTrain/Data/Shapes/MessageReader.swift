@@ -53,12 +53,13 @@ enum MessageReader {
                 place + ".role", JSONOutput.string(role).description,
                 expected: "system, user, assistant or tool")
         }
-        var turn = ChatTurn(
-            role: name, content: try text(message["content"], at: place + ".content"))
+        var turn = ChatTurn(role: name, content: nil)
+        try setContent(&turn, message["content"], at: place + ".content")
         turn.name = try message.optionalText("name")
         turn.callID = try message.optionalText("tool_call_id")
-        turn.reasoning =
-            try message.optionalText("reasoning_content") ?? message.optionalText("reasoning")
+        for key in ["reasoning_content", "reasoning"] where turn.reasoning == nil {
+            turn.reasoning = try message.optionalText(key)
+        }
         if let calls = message["tool_calls"], !calls.isNull {
             guard let list = calls.array else {
                 throw RowFault(place + ".tool_calls", calls, expected: "a list of calls")
@@ -74,12 +75,13 @@ enum MessageReader {
         return turn
     }
 
-    /// What learning a message counts for: ms-swift's `loss` and `loss_scale`, OpenAI's `weight`.
+    /// What learning a message counts for: ms-swift's `loss` and `loss_scale`,
+    /// LLaMA-Factory's `loss_weight`, OpenAI's `weight`.
     private static func weight(
         _ message: JSONCursor, at place: String
     ) throws(RowFault) -> Float? {
         var weight: Float?
-        for key in ["loss", "loss_scale", "weight"] {
+        for key in ["loss", "loss_scale", "loss_weight", "weight"] {
             guard let value = message[key], !value.isNull else { continue }
             let number = value.bool.map { $0 ? 1.0 : 0.0 } ?? value.double
             guard let number, number >= 0, number.isFinite else {
@@ -91,23 +93,41 @@ enum MessageReader {
         return weight
     }
 
-    /// The text of a message; several parts on lines of their own, as in requests.
-    static func text(_ value: JSONCursor?, at place: String) throws(RowFault) -> String? {
-        guard let value, !value.isNull else { return nil }
-        if let text = value.string { return text }
+    /// Sets what a message says: a text, or parts of which texts stand on lines of their own, as in
+    /// requests.
+    ///
+    /// Parts hold their text under `text` as OpenAI's, or `value` as LLaMA-Factory's, which may also
+    /// be of the types `reasoning` and `tool_call`.
+    private static func setContent(
+        _ turn: inout ChatTurn, _ value: JSONCursor?, at place: String
+    ) throws(RowFault) {
+        guard let value, !value.isNull else { return }
+        if let text = value.string {
+            turn.content = text
+            return
+        }
         guard let parts = value.array else {
             throw RowFault(place, value, expected: "a text or a list of parts")
         }
-        var texts: [String] = []
+        var (texts, thoughts): ([String], [String]) = ([], [])
         for (index, part) in parts.enumerated() {
-            guard let kind = part["type"]?.string, kind.hasSuffix("text"),
-                let text = part["text"]?.string
-            else {
-                throw RowFault("\(place)[\(index)]", part["type"] ?? part, expected: "a text part")
+            let place = "\(place)[\(index)]"
+            let content = part["text"] ?? part["value"]
+            switch part["type"]?.string {
+            case "tool_call":
+                turn.calls.append(try ToolReader.call(content, at: place))
+                continue
+            case "text", "input_text", "output_text", "reasoning": break
+            default:
+                throw RowFault(place + ".type", part["type"], expected: "text")
             }
-            texts.append(text)
+            guard let text = content?.string else {
+                throw RowFault(place + ".text", content, expected: "a text")
+            }
+            if part["type"]?.string == "reasoning" { thoughts.append(text) } else { texts.append(text) }
         }
-        return texts.joined(separator: "\n")
+        turn.content = texts.joined(separator: "\n")
+        if !thoughts.isEmpty { turn.reasoning = thoughts.joined(separator: "\n") }
     }
 }
 

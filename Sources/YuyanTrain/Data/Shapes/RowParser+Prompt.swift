@@ -53,15 +53,18 @@ extension RowParser {
 
     /// Two whole conversations; what they share at the start is the prompt.
     func implicitPreference(_ fields: JSONCursor) throws(RowFault) -> PreferenceRow {
-        let chosen = try MessageReader.turns(fields["chosen"], at: "chosen")
-        let rejected = try MessageReader.turns(fields["rejected"], at: "rejected")
+        let isLong = fields["chosen_messages"].map { !$0.isNull } ?? false
+        let (better, worse) =
+            isLong ? ("chosen_messages", "rejected_messages") : ("chosen", "rejected")
+        let chosen = try MessageReader.turns(fields[better], at: better)
+        let rejected = try MessageReader.turns(fields[worse], at: worse)
         // The last turns are answers even if they are equal.
         let limit = min(chosen.count, rejected.count) - 1
         var shared = 0
-        while shared < limit, chosen[shared] == rejected[shared] { shared += 1 }
+        while shared < limit, chosen[shared].turn == rejected[shared].turn { shared += 1 }
         guard shared > 0 else {
             throw RowFault(
-                "rejected", "without a turn in common with 'chosen'",
+                worse, "without a turn in common with '\(better)'",
                 expected: "the same prompt in both, or a column 'prompt'")
         }
         return PreferenceRow(
