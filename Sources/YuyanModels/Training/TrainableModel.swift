@@ -38,12 +38,12 @@ public final class TrainableModel {
     /// A model with random weights, to be trained from the beginning.
     public convenience init(
         random shape: ModelShape, seed: UInt64, standardDeviation: Float = 0.02,
-        on device: Device
+        method: TrainingMethod = .full, on device: Device
     ) throws {
         try self.init(
             shape: shape,
             weights: RandomWeights(seed: seed, standardDeviation: standardDeviation),
-            interleaved: false, method: .full, frozen: .stored, adapterName: "default",
+            interleaved: false, method: method, frozen: .stored, adapterName: "default",
             name: shape.family, on: device)
     }
 

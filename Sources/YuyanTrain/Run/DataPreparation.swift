@@ -12,6 +12,8 @@ struct PreparedData {
     let validationTokens: Int
     /// Of files and sizes; another value means other data.
     let fingerprint: String
+    /// The longest sample.
+    let longest: Int
     /// Tokens of the largest micro-batch that may come.
     let mostTokens: Int
 
@@ -32,7 +34,7 @@ struct PreparedData {
         fingerprint =
             "\(data.rowCount(.training)) rows"
             + (tally.map { ", \($0.samples) samples, \($0.tokens) tokens" } ?? "")
-        let longest = min(tally?.longest ?? options.cutoffLength, options.cutoffLength)
+        longest = min(tally?.longest ?? options.cutoffLength, options.cutoffLength)
         let row = options.isPacked ? options.cutoffLength : longest
         mostTokens = options.batchSize * row
     }

@@ -7,56 +7,35 @@ import YuyanText
 /// A model made ready to be trained by a recipe's method.
 struct PreparedModel {
     let checkpoint: Checkpoint
-    let decoder: Decoder
+    let model: TrainableModel
+    let trainee: any Trainee
     let tokenizer: Tokenizer
     let template: ChatTemplate?
-    let trainee: any Trainee
-    /// Runs its passes; says whether layers are computed again.
-    let pass: DecoderPass
-    /// Numbers of the model, adapters excluded.
-    let parameterCount: Int
+
+    var decoder: Decoder { model.decoder }
+
+    /// Numbers of the model's matrices, adapters excluded; vectors are not worth counting.
+    var parameterCount: Int { decoder.multiplyAddsPerToken }
 
     /// - Parameter path: The model's file or folder.
     init(_ recipe: Recipe, path: String, device: Device) throws {
-        let checkpoint = try Checkpoint(path: path)
-        self.checkpoint = checkpoint
+        checkpoint = try Checkpoint(path: path)
         tokenizer = try Tokenizer(checkpoint: checkpoint)
         template = try Self.template(recipe, tokenizer: tokenizer, path: path)
-        let (family, shape) = try Families.shape(of: checkpoint)
-        let choice = TrainedNames(recipe, shape: shape)
-        let weights = TrainingWeights(
-            Self.source(recipe, checkpoint), widensFrozen: false, isTrained: choice.contains)
-        let decoder = try Decoder(
-            shape: shape, weights: weights,
-            interleaved: family.interleavesGGUFRows && checkpoint.isGGUF
-                && !recipe.model.fromScratch,
-            on: device)
-        self.decoder = decoder
-        try choice.check(against: weights.names)
-        parameterCount = decoder.multiplyAddsPerToken
-        let pass = DecoderPass(
-            decoder: decoder, device: device, seed: UInt64(recipe.run.seed))
-        self.pass = pass
-        guard recipe.method.type == .lora else {
-            trainee = WeightTrainee(
-                pass, parameters: weights.parameters)
-            return
-        }
         guard recipe.model.adapters.count <= 1, !recipe.model.createsNewAdapter else {
             throw RecipeError.conflict(
-                file: "recipe", what: "adapters are not merged on the way in; merge them first "
-                    + "with `yuyan adapter merge`, and train on its output")
+                file: "recipe",
+                what: "adapters are not merged on the way in; merge them first with "
+                    + "`yuyan adapter merge`, and train on its output")
         }
-        let adapter = try TrainedAdapter(
-            name: "trained", LowRankConfiguration(recipe), for: decoder, on: device)
-        let own = AdapterTrainee(
-            pass, adapter: adapter, whole: weights.parameters, recipe: recipe)
-        if let start = recipe.model.adapters.first { try own.restore(from: start) }
-        trainee = own
-    }
-
-    private static func source(_ recipe: Recipe, _ checkpoint: Checkpoint) -> any WeightSource {
-        recipe.model.fromScratch ? RandomWeights(seed: UInt64(recipe.run.seed)) : checkpoint
+        model =
+            recipe.model.fromScratch
+            ? try TrainableModel(
+                random: try Families.shape(of: checkpoint).1, seed: UInt64(recipe.run.seed),
+                on: device)
+            : try TrainableModel(checkpoint, method: TrainingMethod(recipe), on: device)
+        trainee = ModelTrainee(model, recipe: recipe, device: device)
+        if let start = recipe.model.adapters.first { try trainee.restore(from: start) }
     }
 
     /// The model's own chat template, or a Jinja file.
@@ -74,71 +53,22 @@ struct PreparedModel {
     }
 }
 
-/// Which weights of the model itself are trained, by their names.
-struct TrainedNames: Sendable {
-    private let method: Recipe.Method
-    private let layers: Range<Int>
-
-    init(_ recipe: Recipe, shape: ModelShape) {
-        method = recipe.method
-        let count = min(abs(method.freezeTrainableLayers), shape.layerCount)
-        layers =
-            method.freezeTrainableLayers >= 0
-            ? shape.layerCount - count..<shape.layerCount : 0..<count
-    }
-
-    func contains(_ name: String) -> Bool {
+extension TrainingMethod {
+    /// What a recipe trains.
+    init(_ recipe: Recipe) {
+        let method = recipe.method
         switch method.type {
-        case .full: return true
-        case .lora: return Self.names(method.additionalTarget, name)
-        case .oft: return false
+        case .full, .oft: self = .full
         case .freeze:
-            guard let layer = Self.layer(of: name) else {
-                return Self.names(method.freezeExtraModules, name)
-            }
-            return layers.contains(layer)
-                && (method.freezeTrainableModules == ["all"]
-                    || Self.names(method.freezeTrainableModules, name))
+            self = .freeze(
+                FreezeRule(
+                    layers: method.freezeTrainableLayers,
+                    modules: method.freezeTrainableModules == ["all"]
+                        ? nil : method.freezeTrainableModules,
+                    others: method.freezeExtraModules))
+        case .lora:
+            self = .lowRank(LowRankConfiguration(recipe), whole: method.additionalTarget)
         }
-    }
-
-    /// Refuses parts that no weight has in its name.
-    func check(against names: [String]) throws(RecipeError) {
-        let asked: [(key: String, parts: [String])] =
-            switch method.type {
-            case .lora: [("additional_target", method.additionalTarget)]
-            case .freeze:
-                [
-                    ("freeze_trainable_modules", method.freezeTrainableModules),
-                    ("freeze_extra_modules", method.freezeExtraModules),
-                ]
-            case .full, .oft: []
-            }
-        for (key, parts) in asked {
-            for part in parts where part != "all" && !names.contains(where: { Self.names([part], $0) }) {
-                let known = Set(names.flatMap { $0.split(separator: ".").map(String.init) })
-                    .filter { Int($0) == nil && !["model", "layers", "weight", "bias"].contains($0) }
-                throw .badValue(
-                    place: "recipe", key: key, found: "'\(part)'",
-                    expected: "parts of the model: \(known.sorted().joined(separator: ", "))")
-            }
-        }
-        if method.type == .freeze, !names.contains(where: contains) {
-            throw .badValue(
-                place: "recipe", key: "freeze_trainable_layers",
-                found: "\(method.freezeTrainableLayers)", expected: "layers to train")
-        }
-    }
-
-    /// Whether one of the parts stands in the path of a weight, as a whole word or words.
-    private static func names(_ parts: [String], _ name: String) -> Bool {
-        parts.contains { (name + ".").contains("." + $0 + ".") || name.hasPrefix($0 + ".") }
-    }
-
-    private static func layer(of name: String) -> Int? {
-        let parts = name.split(separator: ".")
-        guard let place = parts.firstIndex(of: "layers"), place + 1 < parts.count else { return nil }
-        return Int(parts[place + 1])
     }
 }
 

@@ -16,6 +16,7 @@ package protocol Trainee: AnyObject {
     ///     of the whole step, over the loss scale of half precision.
     ///   - tokensBefore: Tokens of the run before this micro-batch, which decide its random numbers.
     ///   - statistics: Is added to token by token, so that no cut into micro-batches shows.
+    /// - Throws: `NumericalFault` if the loss is not finite.
     func accumulate(
         _ batch: TrainingBatch, normalizer: Double, tokensBefore: UInt64,
         statistics: inout LossStatistics
@@ -25,9 +26,7 @@ package protocol Trainee: AnyObject {
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws
 
     /// Finds the first operation of a micro-batch whose numbers are not finite; nil if all are.
-    func diagnose(
-        _ batch: TrainingBatch, normalizer: Double, tokensBefore: UInt64
-    ) -> NumericalFault?
+    func diagnose(_ batch: TrainingBatch, tokensBefore: UInt64) -> NumericalFault?
 
     /// The trained numbers have changed: an update, or `restore`.
     func refresh()

@@ -124,11 +124,16 @@ package final class TrainingLoop {
         for batch in batches {
             // Nothing is changed before the update, so the state of the step before can be kept.
             if stopSignal() != nil { return false }
-            try trainee.accumulate(
-                batch, normalizer: normalizer, tokensBefore: tokens, statistics: &total)
+            do {
+                try trainee.accumulate(
+                    batch, normalizer: normalizer, tokensBefore: tokens, statistics: &total)
+            } catch let fault as NumericalFault {
+                throw RunError.notFinite(
+                    step: step, what: "the loss", fault: fault.description)
+            }
             tokens += UInt64(batch.tokens.count)
         }
-        try update(step: step, total, batches, normalizer: normalizer)
+        try update(step: step, total, batches)
         clock.add(tokens: Int(tokens) - state.tokens)
         let done = state.microBatchesDone + loaded.count
         state.step = step
@@ -161,7 +166,7 @@ package final class TrainingLoop {
     }
 
     private func update(
-        step: Int, _ total: LossStatistics, _ batches: [TrainingBatch], normalizer: Double
+        step: Int, _ total: LossStatistics, _ batches: [TrainingBatch]
     ) throws {
         let loss = total.meanLoss
         if scaler != nil {
@@ -171,8 +176,8 @@ package final class TrainingLoop {
         }
         let norm = gradientNorm(trainee.parameters, on: device)
         let rate = schedule.rate(step: step - 1)
-        guard loss.isFinite, norm.isFinite || scaler != nil else {
-            throw notFinite(step: step, loss: loss, norm: norm, batches, normalizer)
+        guard norm.isFinite || scaler != nil else {
+            throw notFinite(step: step, norm: norm, batches)
         }
         let inverse = Double(scaler?.inverse ?? 1)
         var takesStep = true
@@ -208,22 +213,19 @@ package final class TrainingLoop {
     private var lastLoss = 0.0
 
     private func notFinite(
-        step: Int, loss: Double, norm: GradientNorm, _ batches: [TrainingBatch],
-        _ normalizer: Double
+        step: Int, norm: GradientNorm, _ batches: [TrainingBatch]
     ) -> RunError {
-        let what = loss.isFinite ? "the gradient of '\(norm.firstNotFinite ?? "?")'" : "the loss"
         var tokens = UInt64(state.tokens)
         var fault = "no single operation gave it; the sum over the step did"
         for batch in batches {
-            if let found = trainee.diagnose(
-                batch, normalizer: normalizer, tokensBefore: tokens)
-            {
+            if let found = trainee.diagnose(batch, tokensBefore: tokens) {
                 fault = found.description
                 break
             }
             tokens += UInt64(batch.tokens.count)
         }
-        return .notFinite(step: step, what: what, fault: fault)
+        return .notFinite(
+            step: step, what: "the gradient of '\(norm.firstNotFinite ?? "?")'", fault: fault)
     }
 
     // MARK: - Log

@@ -57,7 +57,7 @@ public final class TrainingRun {
         let base = ProcessMemory.resident
         let (checkpointing, memory) = Self.memory(
             recipe, model: model, data: data, optimizer: optimizer, base: base)
-        model.pass.checkpointing = checkpointing
+        model.model.checkpointsLayers = checkpointing
         self.memory = memory
         summary = try RunSummary(
             recipe, model: model, data: data, plan: plan, memory: memory,
@@ -71,7 +71,9 @@ public final class TrainingRun {
         func prediction(_ checkpointing: Bool) -> MemoryPrediction {
             MemoryPrediction(
                 decoder: model.decoder, trainee: model.trainee, optimizer: optimizer,
-                recipe: recipe, tokens: data.mostTokens, checkpointing: checkpointing, base: base)
+                recipe: recipe,
+                tokens: min(data.mostTokens, max(model.model.tokensPerPass, data.longest)),
+                checkpointing: checkpointing, base: base)
         }
         let asked =
             recipe.model.disablesGradientCheckpointing ? false : recipe.model.gradientCheckpointing

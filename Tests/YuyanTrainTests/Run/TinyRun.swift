@@ -86,21 +86,11 @@ struct TinyRun {
     }
 
     private func trainee(_ recipe: Recipe, _ device: Device) throws -> any Trainee {
-        let shape = try Self.shape
-        let names = TrainedNames(recipe, shape: shape)
-        let weights = TrainingWeights(
-            RandomWeights(seed: 3, standardDeviation: 0.2), widensFrozen: false,
-            isTrained: names.contains)
-        let decoder = try Decoder(shape: shape, weights: weights, interleaved: false, on: device)
-        let pass = DecoderPass(decoder: decoder, device: device, seed: UInt64(recipe.run.seed))
-        guard recipe.method.type == .lora else {
-            return WeightTrainee(pass, parameters: weights.parameters)
-        }
-        return AdapterTrainee(
-            pass,
-            adapter: try TrainedAdapter(
-                name: "tiny", LowRankConfiguration(recipe), for: decoder, on: device),
-            whole: weights.parameters, recipe: recipe)
+        // The frozen part too is random, by the same seed in every run.
+        let model = try TrainableModel(
+            random: Self.shape, seed: 3, standardDeviation: 0.2,
+            method: TrainingMethod(recipe), on: device)
+        return ModelTrainee(model, recipe: recipe, device: device)
     }
 
     private static var shape: ModelShape {
