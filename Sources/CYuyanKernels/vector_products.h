@@ -126,11 +126,11 @@ static void expand_int16(yk_format format, const uint8_t *panel, size_t columns,
 
 INLINE void tile_matmul_float(const float *w, size_t panel_stride, size_t panels, size_t columns,
                               const float *tile, size_t stride, size_t count, int resume, float *y,
-                              size_t y_stride) {
+                              size_t y_stride, size_t y_panel_stride) {
   vf sum[YK_FLOAT_PANELS][YK_TILE_FLOAT];
   UNROLL for (size_t p = 0; p < panels; p++)
-    UNROLL for (size_t i = 0; i < count; i++) 
-      sum[p][i] = resume ? loadf(y + i * y_stride + 16 * p) : splat(0);
+    UNROLL for (size_t i = 0; i < count; i++)
+      sum[p][i] = resume ? loadf(y + i * y_stride + p * y_panel_stride) : splat(0);
   for (size_t k = 0; k < columns; k++) {
     vf row[YK_FLOAT_PANELS];
     UNROLL for (size_t p = 0; p < panels; p++) row[p] = loadf(w + p * panel_stride + k * 16);
@@ -140,7 +140,8 @@ INLINE void tile_matmul_float(const float *w, size_t panel_stride, size_t panels
     }
   }
   UNROLL for (size_t i = 0; i < count; i++)
-    UNROLL for (size_t p = 0; p < panels; p++) storef(y + i * y_stride + 16 * p, sum[p][i]);
+    UNROLL for (size_t p = 0; p < panels; p++)
+      storef(y + i * y_stride + p * y_panel_stride, sum[p][i]);
 }
 
 #define COUNT_CASES(body)                                                                         \
@@ -159,11 +160,12 @@ INLINE void tile_matmul_float(const float *w, size_t panel_stride, size_t panels
 
 static void matmul_float(const float *weights, size_t panel_stride, size_t panels, size_t columns,
                          const float *tile, size_t stride, size_t count, int resume, float *y,
-                         size_t y_stride) {
+                         size_t y_stride, size_t y_panel_stride) {
 #define CALL(together, n)                                                                         \
   if (n <= YK_TILE_FLOAT)                                                                         \
   tile_matmul_float(weights + p * panel_stride, panel_stride, together, columns, tile, stride,    \
-                    n <= YK_TILE_FLOAT ? n : 1, resume, y + 16 * p, y_stride)
+                    n <= YK_TILE_FLOAT ? n : 1, resume, y + p * y_panel_stride, y_stride,         \
+                    y_panel_stride)
   size_t p = 0;
 #if YK_FLOAT_PANELS == 2
   for (; p + 2 <= panels; p += 2) {

@@ -14,6 +14,12 @@ public struct Tensor: @unchecked Sendable {
         storage = Storage(byteCount: shape.reduce(1, *) * MemoryLayout<Float>.stride)
     }
 
+    /// Zeros.
+    package init(zeros shape: [Int]) {
+        self.init(uninitialized: shape)
+        pointer.initialize(repeating: 0, count: count)
+    }
+
     /// Copies `values` in row-major order.
     public init(_ values: [Float], shape: [Int]) {
         precondition(

@@ -1,0 +1,22 @@
+import CYuyanKernels
+
+/// The two forms of the Gaussian error linear unit (Hendrycks and Gimpel, arXiv:1606.08415).
+public enum Gelu: Sendable, Hashable {
+    /// `x Φ(x)`, Φ the integral of the normal distribution: ViT, BERT.
+    case exact
+    /// `x / (1 + exp(-2 z))` with `z = sqrt(2 / π) (x + 0.044715 x³)`: GPT-2.
+    case tanh
+
+    var code: yk_gelu { self == .exact ? YK_GELU_ERF : YK_GELU_TANH }
+}
+
+/// The Gaussian error linear unit, element by element.
+public func gelu(_ x: Tensor, _ form: Gelu, on device: Device) -> Tensor {
+    let kernel = device.kernels.table.pointee.gelu
+    let out = Tensor(uninitialized: x.shape)
+    forEachRow(x.rowCount, width: x.width * 4, on: device) { row in
+        let at = row * x.width
+        kernel?(form.code, x.pointer + at, x.width, out.pointer + at)
+    }
+    return out
+}
