@@ -10,10 +10,12 @@ size_t yk_attention_gradient_tile(size_t head_dimension) {
   return YK_KEY_TILE * (2 * head_dimension + padded(head_dimension));
 }
 
-size_t yk_attention_gradient_scratch(size_t group, size_t head_dimension) {
-  (void)group;
-  (void)head_dimension;
-  return 0;
+size_t yk_attention_gradient_scratch(size_t head_dimension) {
+  size_t D = head_dimension, P = padded(D), rows = YK_GRADIENT_ROWS;
+  return 2 * D * rows + 3 * rows * P       // queries and the output's gradient, both ways round
+         + 3 * YK_KEY_TILE * rows          // scores, their gradient, that turned
+         + 4 * rows                        // statistics and positions
+         + 2 * yk_gradient_keys(P) * P;    // gradients of keys and values
 }
 
 void yk_attention_tile_pack(const float *keys, const float *values, size_t key_stride,

@@ -173,7 +173,7 @@ private struct AttentionGradientPass {
         let jobs = jobs.sorted { $0.size > $1.size }
         let group = shape.heads / shape.keyValueHeads
         let D = shape.headDimension
-        let scratchBytes = yk_attention_gradient_scratch(group, D) * MemoryLayout<Float>.stride
+        let scratchBytes = yk_attention_gradient_scratch(D) * MemoryLayout<Float>.stride
         device.pool.parallel(jobs.count) { index, worker in
             let job = jobs[index]
             let row = segments[job.segment].rows.lowerBound

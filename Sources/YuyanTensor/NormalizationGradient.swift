@@ -63,18 +63,12 @@ package func layerNormGradient(
                 columns.count, weightGradient + at)
         }
     }
-    if let place = biasGradient { accumulateColumns(dy, into: place, on: device) }
+    if let biasGradient { YuyanTensor.biasGradient(dy, into: biasGradient, on: device) }
     return dx
 }
 
 /// Adds the rows of `dy` `[..., C]` to `gradient` `[C]`, in order.
 package func biasGradient(
-    _ dy: Tensor, into gradient: UnsafeMutablePointer<Float>, on device: Device
-) {
-    accumulateColumns(dy, into: gradient, on: device)
-}
-
-private func accumulateColumns(
     _ dy: Tensor, into gradient: UnsafeMutablePointer<Float>, on device: Device
 ) {
     let kernel = device.kernels.table.pointee.bias_gradient

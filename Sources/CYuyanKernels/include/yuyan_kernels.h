@@ -115,12 +115,12 @@ typedef struct yk_attention_gradient_job {
   size_t statistics_stride;
   size_t first_query, end_query; ///< positions of the queries that count
   size_t first_key, end_key;     ///< of the keys: first a multiple of YK_KEY_TILE, end likewise or T
-  float *scratch;            ///< yk_attention_gradient_scratch(...) floats
+  float *scratch;            ///< yk_attention_gradient_scratch(D) floats
 } yk_attention_gradient_job;
 
 /// Floats of one tile: keys and values transposed [D][32] each, keys [32][D rounded up to 16].
 size_t yk_attention_gradient_tile(size_t head_dimension);
-size_t yk_attention_gradient_scratch(size_t group, size_t head_dimension);
+size_t yk_attention_gradient_scratch(size_t head_dimension);
 
 typedef struct yk_kernels {
   yk_isa isa;
