@@ -47,7 +47,7 @@ public func addBias(_ x: Tensor, _ bias: Tensor, on device: Device) -> Tensor {
         [x = x.source, bias = bias.parameter] in
         { dy, gradients in
             if let bias, bias.isTrainable {
-                biasGradient(dy, into: bias.zeroedAccumulator())
+                biasGradient(dy, into: bias.zeroedAccumulator(), on: gradients.device)
             }
             gradients.add(dy, to: x)
         }
