@@ -283,6 +283,9 @@ static void softmax(const float *x, size_t n, float *y) {
   }
 }
 
+#include "vector_gradients.h"
+#include "vector_attention_gradient.h"
+
 // Scores of `count` queries against one tile of 32 transposed keys [D][32].
 INLINE void tile_scores(const float *const *query, size_t count, const float *keys, size_t D,
                         float *const *scores) {
@@ -500,4 +503,7 @@ const yk_kernels YK_NAME = {
     matvec_float, matvec_int16, few_float_pack, few_int16_pack, few_float, few_int16,
     rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
     exponential, maximum, argmax, sum_exp, softmax, sampling_exp, key_range,
-    attention, store_kv, burn_fma, read_sum};
+    attention, store_kv, burn_fma, read_sum,
+    strip_pack, panel_transpose, gelu, gelu_gradient, swiglu_gradient,
+    softmax_gradient, rms_norm_gradient, layer_norm_gradient, norm_weight_gradient,
+    bias_gradient, attention_tile_pack, attention_statistics, attention_gradient};

@@ -188,7 +188,8 @@ private func floats(_ bytes: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointe
     UnsafeMutableRawPointer(bytes).assumingMemoryBound(to: Float.self)
 }
 
-private func withSlopes<R>(
+/// Lends the slopes of the heads from number `head` on.
+func withSlopes<R>(
     _ slopes: [Float]?, from head: Int, _ body: (UnsafePointer<Float>?) -> R
 ) -> R {
     guard let slopes else { return body(nil) }

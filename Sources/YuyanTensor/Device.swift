@@ -59,15 +59,22 @@ public final class Device: Sendable {
     }
 
     /// The same pool, kernels and memory, with operations recording themselves on `pass`.
-    package func training(_ pass: TrainingPass?) -> Device { Device(self, training: pass) }
+    package func training(_ pass: TrainingPass?) -> Device {
+        Device(self, training: pass, weights: weights)
+    }
 
-    private init(_ other: Device, training: TrainingPass?) {
+    /// This device with every weight in memory of its own, which dies with it.
+    package var withOwnPieces: Device {
+        Device(self, training: training, weights: WeightArena(pieceBytes: 0))
+    }
+
+    private init(_ other: Device, training: TrainingPass?, weights: WeightArena) {
         pool = other.pool
         instructionSet = other.instructionSet
         precision = other.precision
         kernels = other.kernels
         scratch = other.scratch
-        weights = other.weights
+        self.weights = weights
         self.training = training
     }
 

@@ -47,7 +47,7 @@ public func addBias(_ x: Tensor, _ bias: Tensor, on device: Device) -> Tensor {
         [x = x.source, bias = bias.parameter] in
         { dy, gradients in
             if let bias, bias.isTrainable {
-                biasGradient(dy, into: bias.zeroedAccumulator())
+                biasGradient(dy, into: bias.zeroedAccumulator(), on: gradients.device)
             }
             gradients.add(dy, to: x)
         }
@@ -151,4 +151,27 @@ public func gathered(_ x: Tensor, rows: [Int], on device: Device) -> Tensor {
         }
     }
     return out
+}
+
+extension Tensor {
+    /// Consecutive rows, copied, without recording.
+    package func rows(_ range: Range<Int>) -> Tensor {
+        precondition(
+            range.lowerBound >= 0 && range.upperBound <= rowCount, "rows \(range) of \(shape)")
+        let out = Tensor(uninitialized: [range.count, width])
+        out.pointer.update(from: pointer + range.lowerBound * width, count: out.count)
+        return out
+    }
+
+    /// The rows of several tensors of one width, one after the other, without recording.
+    package init(stacking parts: [Tensor]) {
+        let width = parts[0].width
+        precondition(parts.allSatisfy { $0.width == width }, "\(parts.map(\.shape))")
+        self.init(uninitialized: [parts.reduce(0) { $0 + $1.rowCount }, width])
+        var row = 0
+        for part in parts {
+            (pointer + row * width).update(from: part.pointer, count: part.count)
+            row += part.rowCount
+        }
+    }
 }

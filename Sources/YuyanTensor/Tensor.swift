@@ -19,10 +19,10 @@ public struct Tensor: @unchecked Sendable {
         storage = Storage(byteCount: shape.reduce(1, *) * MemoryLayout<Float>.stride)
     }
 
-    /// All zeros.
-    init(zeros shape: [Int]) {
+    /// Zeros.
+    package init(zeros shape: [Int]) {
         self.init(uninitialized: shape)
-        pointer.update(repeating: 0, count: count)
+        pointer.initialize(repeating: 0, count: count)
     }
 
     /// Copies `values` in row-major order.

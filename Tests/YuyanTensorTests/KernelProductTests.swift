@@ -61,12 +61,10 @@ struct KernelProductTests {
             let y = (0..<2).map { _ in Aligned<Float>(count * panels * 16, repeating: 7) }
             scalar.matmul_float(
                 wide[0].pointer, columns * 16, panels, columns, tile.pointer, stride, count, 0,
-                y[0].pointer,
-                panels * 16)
+                y[0].pointer, panels * 16, 16)
             vector.matmul_float(
                 wide[0].pointer, columns * 16, panels, columns, tile.pointer, stride, count, 0,
-                y[1].pointer,
-                panels * 16)
+                y[1].pointer, panels * 16, 16)
             #expect(y[0].bits == y[1].bits && y[1].isIntact, "\(what), \(count) tokens")
             columnsOut = (0..<count).map {
                 FloatBits(y[1].values[$0 * panels * 16..<($0 + 1) * panels * 16])

@@ -109,6 +109,36 @@ typedef struct yk_attention_job {
 
 size_t yk_attention_scratch(size_t query_count, size_t group, size_t head_dimension);
 
+/// The two forms of the Gaussian error linear unit.
+typedef enum yk_gelu { YK_GELU_ERF, YK_GELU_TANH } yk_gelu;
+
+/// Gradients of the attention of one sequence to one KV head, for some queries and keys of it.
+///
+/// Everything starts at the sequence's first token and at the head's first element.
+typedef struct yk_attention_gradient_job {
+  const float *queries, *out, *out_gradient; ///< (t, h) at + t * query_stride + h * D
+  float *query_gradient;     ///< likewise, or NULL
+  size_t query_stride;
+  const float *tiles;        ///< of the whole sequence, from attention_tile_pack, one behind another
+  float *key_gradient, *value_gradient; ///< token t at + t * key_stride, or NULL
+  size_t key_stride;
+  size_t token_count;        ///< T, at positions 0 ..< T
+  size_t group;              ///< query heads per KV head
+  size_t head_dimension;     ///< D
+  size_t window;             ///< keys seen per query, itself included; 0 = all
+  float scale;               ///< of the scores
+  const float *slopes;       ///< ALiBi slope per query head of the group, or NULL
+  float *statistics;         ///< (t, h) at + t * statistics_stride + 3 * h: see attention_statistics
+  size_t statistics_stride;
+  size_t first_query, end_query; ///< positions of the queries that count
+  size_t first_key, end_key;     ///< of the keys: first a multiple of YK_KEY_TILE, end likewise or T
+  float *scratch;            ///< yk_attention_gradient_scratch(D) floats
+} yk_attention_gradient_job;
+
+/// Floats of one tile: keys and values transposed [D][32] each, keys [32][D rounded up to 16].
+size_t yk_attention_gradient_tile(size_t head_dimension);
+size_t yk_attention_gradient_scratch(size_t head_dimension);
+
 typedef struct yk_kernels {
   yk_isa isa;
   const char *name;
@@ -126,12 +156,12 @@ typedef struct yk_kernels {
                           size_t stride, yk_tile16 out);
   void (*expand_float)(yk_format format, const uint8_t *panel, size_t columns, float *out);
   void (*expand_int16)(yk_format format, const uint8_t *panel, size_t columns, yk_expanded16 out);
-  /// y[i * y_stride + r], r < 16 * panels: float32 panels [columns][16], `panel_stride` floats apart,
-  /// times a tile. With `resume` the sums in y go on: columns may be given piece by piece, in order,
-  /// and leave the same bits.
+  /// y[i * y_stride + p * y_panel_stride + r], r < 16, p < panels: float32 panels [columns][16],
+  /// `panel_stride` floats apart, times a tile. With `resume` the sums in y go on: columns may be
+  /// given piece by piece, in order, and leave the same bits.
   void (*matmul_float)(const float *weights, size_t panel_stride, size_t panels, size_t columns,
                        const float *tile, size_t stride, size_t count, int resume, float *y,
-                       size_t y_stride);
+                       size_t y_stride, size_t y_panel_stride);
   void (*matmul_int16)(yk_format format, yk_expanded16 weights, size_t panels, size_t columns,
                        yk_tile16 tile, size_t stride, size_t count, int resume, float *y,
                        size_t y_stride);
@@ -185,6 +215,39 @@ typedef struct yk_kernels {
   /// Work for measuring the machine: fused multiply-adds (returns how many FLOPs were done).
   double (*burn_fma)(size_t iterations, float *sink);
   float (*read_sum)(const float *x, size_t n);
+
+  // Gradients (docs/numerics.md, "Gradients").
+
+  /// Rows of `width` <= stride numbers, row_stride apart, to [rows][stride]; zeros behind them.
+  void (*strip_pack)(const float *x, size_t row_stride, size_t rows, size_t width, size_t stride,
+                     float *out);
+  /// Columns first ..< first + count of a float panel [columns][16], count <= 16, to `rows` <= 16
+  /// rows of 16 numbers, those behind `count` zero.
+  void (*panel_transpose)(const float *panel, size_t count, size_t rows, float *out);
+  void (*gelu)(yk_gelu kind, const float *x, size_t n, float *y);
+  void (*gelu_gradient)(yk_gelu kind, const float *x, const float *dy, size_t n, float *dx);
+  void (*swiglu_gradient)(const float *gate, const float *up, const float *dy, size_t n,
+                          float *dgate, float *dup);
+  void (*softmax_gradient)(const float *y, const float *dy, size_t n, float *dx);
+  /// Of one row; `reciprocal` is 1 / root mean square, for norm_weight_gradient.
+  void (*rms_norm_gradient)(const float *x, const float *weight, float epsilon, const float *dy,
+                            size_t n, float *dx, float *reciprocal);
+  void (*layer_norm_gradient)(const float *x, const float *weight, float epsilon, const float *dy,
+                              size_t n, float *dx, float *mean, float *reciprocal);
+  /// gradient[i] += dy * (x - mean) * reciprocal of every row in order; mean may be NULL for zeros.
+  void (*norm_weight_gradient)(const float *x, const float *dy, size_t row_stride,
+                               const float *mean, const float *reciprocal, size_t rows, size_t n,
+                               float *gradient);
+  /// gradient[i] += dy of every row in order.
+  void (*bias_gradient)(const float *dy, size_t row_stride, size_t rows, size_t n,
+                        float *gradient);
+  /// One tile of `count` <= 32 keys and values, zeros behind them.
+  void (*attention_tile_pack)(const float *keys, const float *values, size_t key_stride,
+                              size_t count, size_t head_dimension, float *tile);
+  /// Of the job's queries: largest score, 1 / sum of exponentials, dot of output and its gradient.
+  void (*attention_statistics)(const yk_attention_gradient_job *job);
+  /// What the job's queries and keys give each other; key gradients start from zero.
+  void (*attention_gradient)(const yk_attention_gradient_job *job);
 } yk_kernels;
 
 /// The kernels for one instruction set, or NULL if this CPU (or build) lacks it.

@@ -30,12 +30,12 @@ struct AdapterConfiguration: Sendable {
         file = document.name
         let reader = Reader(file: document.name, root: document.root)
         try reader.refuseUnsupported()
-        rank = try reader.rank(document.root.optionalInt("r") ?? 8, key: "r")
-        alpha = try reader.finite(document.root.optionalDouble("lora_alpha") ?? 8, "lora_alpha")
+        rank = try reader.values.rank(document.root.optionalInt("r") ?? 8, key: "r")
+        alpha = try reader.values.finite(document.root.optionalDouble("lora_alpha") ?? 8, "lora_alpha")
         dividesByRoot = try document.root.optionalBool("use_rslora") ?? false
         hasMagnitudes = try document.root.optionalBool("use_dora") ?? false
-        rankPattern = try reader.pattern("rank_pattern") { try reader.rank($0.int, key: $1) }
-        alphaPattern = try reader.pattern("alpha_pattern") { try reader.finite($0.double, $1) }
+        rankPattern = try reader.pattern("rank_pattern") { try reader.values.rank($0.int, key: $1) }
+        alphaPattern = try reader.pattern("alpha_pattern") { try reader.values.finite($0.double, $1) }
         guard let targets = try reader.names("target_modules") else {
             throw AdapterError.configuration(
                 file: document.name, key: "target_modules", found: "missing or empty",
@@ -44,6 +44,53 @@ struct AdapterConfiguration: Sendable {
         self.targets = targets
         excluded = try reader.names("exclude_modules")
         layers = try reader.layers()
+    }
+
+    /// What a recipe asks for.
+    ///
+    /// - Throws: `AdapterError` on wrong values and expressions.
+    init(_ wanted: LowRankConfiguration) throws {
+        file = "the recipe"
+        let reader = ValueReader(file: file)
+        rank = try reader.rank(wanted.rank, key: "lora_rank")
+        alpha = try reader.finite(wanted.alpha, "lora_alpha")
+        dividesByRoot = wanted.dividesByRoot
+        hasMagnitudes = wanted.hasMagnitudes
+        rankPattern = try wanted.rankPattern.map { key, rank in
+            (key, try reader.expression(key, key: "rank_pattern"), try reader.rank(rank, key: key))
+        }
+        alphaPattern = try wanted.alphaPattern.map { key, alpha in
+            (key, try reader.expression(key, key: "alpha_pattern"), try reader.finite(alpha, key))
+        }
+        targets = try reader.names(wanted.targets, key: "lora_target")
+        excluded = try wanted.excluded.map { try reader.names($0, key: "exclude_modules") }
+        layers = wanted.layers
+        guard wanted.dropout >= 0, wanted.dropout < 1 else {
+            throw AdapterError.configuration(
+                file: file, key: "lora_dropout", found: "\(wanted.dropout)",
+                expected: "at least 0, less than 1")
+        }
+    }
+
+    /// Checks that every name of the targets is that of a module, and that a pattern has any.
+    func checkAllNamed(in paths: [String]) throws(AdapterError) {
+        if case .list(let names) = targets {
+            for name in names where !paths.contains(where: { Self.ends($0, in: name) }) {
+                let ends = Set(paths.map { String($0.split(separator: ".").last ?? "") })
+                throw .configuration(
+                    file: file, key: "lora_target", found: "'\(name)'",
+                    expected: "names of modules; nearest: "
+                        + nearestNames(to: name, in: ends.sorted()).joined(separator: ", "))
+            }
+        }
+        for path in paths where try names(path) { return }
+        throw .configuration(
+            file: file, key: "lora_target", found: "no module of the model",
+            expected: "'all', or names such as q_proj, v_proj")
+    }
+
+    private static func ends(_ path: String, in name: String) -> Bool {
+        path == name || path.hasSuffix("." + name)
     }
 
     /// Rank `r` of a module's update and the factor `s` of its product.
@@ -74,7 +121,7 @@ struct AdapterConfiguration: Sendable {
         switch names {
         case .allLinear: return path != "lm_head"
         case .list(let list):
-            return list.contains { path == $0 || path.hasSuffix("." + $0) }
+            return list.contains { Self.ends(path, in: $0) }
         case .pattern(let pattern, let text):
             do { return try pattern.matches(path) } catch { throw refused(error, key, text) }
         }
@@ -95,7 +142,7 @@ struct AdapterConfiguration: Sendable {
     private func refused(
         _ fault: ModulePattern.Fault, _ key: String, _ text: String
     ) -> AdapterError {
-        Reader.refused(fault, file: file, key: key, text: text)
+        ValueReader.refused(fault, file: file, key: key, text: text)
     }
 }
 
@@ -104,6 +151,7 @@ extension AdapterConfiguration {
     private struct Reader {
         let file: String
         let root: JSONCursor
+        var values: ValueReader { ValueReader(file: file) }
 
         /// Initialisations that change the base weights, which a plain update would then not fit.
         private static let changingBase = ["pissa", "olora", "loftq", "corda", "lora_ga"]
@@ -169,30 +217,13 @@ extension AdapterConfiguration {
             .unsupported(file: file, key: key, found: found, expected: expected)
         }
 
-        func rank(_ value: Int?, key: String) throws(AdapterError) -> Int {
-            guard let value, value > 0, value <= 1 << 20 else {
-                throw .configuration(
-                    file: file, key: key, found: value.map { "\($0)" } ?? "no whole number",
-                    expected: "1 to \(1 << 20)")
-            }
-            return value
-        }
-
-        func finite(_ value: Double?, _ key: String) throws(AdapterError) -> Double {
-            guard let value, value.isFinite else {
-                throw .configuration(
-                    file: file, key: key, found: "no number", expected: "a finite number")
-            }
-            return value
-        }
-
         /// An object from expressions to values, in the order of the file.
         func pattern<Value>(
             _ key: String, _ read: (JSONCursor, _ key: String) throws -> Value
         ) throws -> [(key: String, ModulePattern, Value)] {
             guard let value = root[key], !value.isNull else { return [] }
             return try (root.object(key).entries ?? []).map { name, value in
-                (name, try expression(name, key: key), try read(value, "\(key).\(name)"))
+                (name, try values.expression(name, key: key), try read(value, "\(key).\(name)"))
             }
         }
 
@@ -200,7 +231,7 @@ extension AdapterConfiguration {
             guard let value = root[key], isOn(value) else { return nil }
             if let text = value.string {
                 if text == "all-linear", key == "target_modules" { return .allLinear }
-                return .pattern(try expression(text, key: key), text: text)
+                return .pattern(try values.expression(text, key: key), text: text)
             }
             return .list(
                 try root.array(key).map { name in
@@ -232,8 +263,40 @@ extension AdapterConfiguration {
                     return index
                 })
         }
+    }
+}
 
-        private func expression(_ text: String, key: String) throws(AdapterError) -> ModulePattern {
+extension AdapterConfiguration {
+    /// Checks single values, wherever they were written.
+    private struct ValueReader {
+        let file: String
+
+        func rank(_ value: Int?, key: String) throws(AdapterError) -> Int {
+            guard let value, value > 0, value <= 1 << 20 else {
+                throw .configuration(
+                    file: file, key: key, found: value.map { "\($0)" } ?? "no whole number",
+                    expected: "1 to \(1 << 20)")
+            }
+            return value
+        }
+
+        func finite(_ value: Double?, _ key: String) throws(AdapterError) -> Double {
+            guard let value, value.isFinite else {
+                throw .configuration(
+                    file: file, key: key, found: "no number", expected: "a finite number")
+            }
+            return value
+        }
+
+        func names(_ targets: LowRankConfiguration.Targets, key: String) throws -> Names {
+            switch targets {
+            case .allLinear: .allLinear
+            case .names(let names): .list(names)
+            case .pattern(let text): .pattern(try expression(text, key: key), text: text)
+            }
+        }
+
+        func expression(_ text: String, key: String) throws(AdapterError) -> ModulePattern {
             do { return try ModulePattern(text) } catch {
                 throw Self.refused(error, file: file, key: key, text: text)
             }

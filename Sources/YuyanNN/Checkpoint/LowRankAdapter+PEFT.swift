@@ -146,12 +146,12 @@ private struct AdapterParts {
             return LowRankAdapter.Update(
                 down: try PackedMatrix(part.down, on: device),
                 up: try PackedMatrix(part.up, on: device), scale: part.scale,
-                gain: try gain(part))
+                gain: try gain(part, on: device))
         }
     }
 
     /// `m / ‖W + s B A‖` for each output row.
-    private func gain(_ part: Part) throws -> Tensor? {
+    private func gain(_ part: Part, on device: Device) throws -> ColumnGain? {
         guard let entry = part.magnitude else { return nil }
         guard let weight = part.projection.packedWeight else {
             throw AdapterError.unusedTensor(
@@ -160,14 +160,14 @@ private struct AdapterParts {
         }
         let magnitudes = try Tensor(entry).values
         let lengths = weight.rowLengths(
-            adding: try Tensor(part.down), try Tensor(part.up), scale: part.scale)
+            adding: try Tensor(part.down), try Tensor(part.up), scale: part.scale, on: device)
         let gains = zip(magnitudes, lengths).map { $0 / $1 }
         if let row = gains.firstIndex(where: { !$0.isFinite }) {
             throw AdapterError.notFinite(
                 name: entry.name, file: entry.file.path, element: row,
                 found: "\(magnitudes[row]) over the weight's length \(lengths[row])")
         }
-        return Tensor(gains, shape: [gains.count])
+        return ColumnGain(factors: Tensor(gains, shape: [gains.count]))
     }
 
     /// What a tensor's name ends in.

@@ -13,13 +13,15 @@ public struct AdapterRows: Sendable {
     }
 
     private let groups: [Group]
+    /// For each row of the activation, its row in the pass; nil if they are all rows in order.
+    private let passRows: [Int]?
 
     /// The rows of a whole batch; nil if none of its segments has an adapter.
     init?(_ batch: TokenBatch) {
         guard batch.segments.contains(where: { $0.adapter != nil }) else { return nil }
         self.init(
             rowCount: batch.tokens.count,
-            parts: batch.segments.lazy.map { ($0.adapter, $0.attention.rows) })
+            parts: batch.segments.lazy.map { ($0.adapter, $0.attention.rows) }, passRows: nil)
     }
 
     /// Some rows of a batch, taken out of it in this order; nil if none of them has an adapter.
@@ -29,10 +31,13 @@ public struct AdapterRows: Sendable {
             (batch.segment(ofRow: row).adapter, place..<place + 1)
         }
         guard parts.contains(where: { $0.0 != nil }) else { return nil }
-        self.init(rowCount: rows.count, parts: parts)
+        self.init(rowCount: rows.count, parts: parts, passRows: rows)
     }
 
-    private init(rowCount: Int, parts: some Sequence<(LowRankAdapter?, Range<Int>)>) {
+    private init(
+        rowCount: Int, parts: some Sequence<(LowRankAdapter?, Range<Int>)>, passRows: [Int]?
+    ) {
+        self.passRows = passRows
         var groups: [Group] = []
         var places: [ObjectIdentifier: Int] = [:]
         for case (let adapter?, let rows) in parts {
@@ -63,27 +68,43 @@ public struct AdapterRows: Sendable {
             }
             guard !targets.isEmpty else { continue }
             let count = group.rows?.count ?? x.rowCount
-            if count <= Self.mostSingleRows {
+            if count <= Self.mostSingleRows, device.training == nil {
                 for (index, update) in targets {
                     for place in 0..<count {
                         single.append(
                             RowUpdate(
                                 target: index, row: group.rows?[place] ?? place,
                                 down: update.down, up: update.up, scale: update.scale,
-                                gain: update.gain))
+                                gain: update.gain?.factors))
                     }
                 }
                 continue
             }
-            let input = group.rows.map { gathered(x, rows: $0) } ?? x
-            let inner = linear(input, targets.map(\.update.down), on: device)
+            let input = group.rows.map { gathered(x, rows: $0, on: device) } ?? x
+            let inner = self.inner(input, of: group, targets.map(\.update), on: device)
             for ((index, update), inner) in zip(targets, inner) {
                 products[index].add(
-                    linear(scaled(inner, by: update.scale), update.up, on: device),
+                    linear(scaled(inner, by: update.scale, on: device), update.up, on: device),
                     at: group.rows, gain: update.gain, on: device)
             }
         }
         if !single.isEmpty { updateRows(&products, single, input: x, on: device) }
+    }
+
+    /// What each update's `down` gives; with dropout, each of an input of its own.
+    private func inner(
+        _ x: Tensor, of group: Group, _ updates: [LowRankAdapter.Update], on device: Device
+    ) -> [Tensor] {
+        guard device.training != nil, updates.contains(where: { $0.dropout > 0 }) else {
+            return linear(x, updates.map(\.down), on: device)
+        }
+        let rows = group.rows.map { rows in passRows.map { all in rows.map { all[$0] } } ?? rows }
+        return updates.map { update in
+            let dropped = dropout(
+                x, probability: update.dropout, stream: update.stream, rows: rows ?? passRows,
+                on: device)
+            return linear(dropped, update.down, on: device)
+        }
     }
 
     /// Rows of one adapter up to which each is computed by itself, beside those of other adapters.

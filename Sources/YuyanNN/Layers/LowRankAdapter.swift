@@ -1,3 +1,4 @@
+import Synchronization
 import YuyanTensor
 
 /// Low-rank updates of a model's projections, as one value that a segment of a batch can carry.
@@ -14,7 +15,11 @@ public final class LowRankAdapter: Sendable {
         /// Multiplies what `down` gives.
         let scale: Float
         /// Multiplies the updated product, `[out]`: DoRA's `m / ‖W + s B A‖`.
-        let gain: Tensor?
+        let gain: ColumnGain?
+        /// Probability that an element of what `down` takes is dropped, in training.
+        var dropout: Float = 0
+        /// Which random numbers decide that: the number of the module.
+        var stream: UInt64 = 0
     }
 
     /// The name that requests use.
@@ -32,6 +37,13 @@ public final class LowRankAdapter: Sendable {
         self.byteCount = byteCount
         self.updates = updates
     }
+
+    /// A version that no other adapter of this process has, but for one in 2^64 files.
+    static func freshVersion() -> UInt64 {
+        UInt64(bitPattern: Int64(versions.wrappingAdd(1, ordering: .relaxed).newValue))
+    }
+
+    private static let versions = Atomic<Int>(0)
 
     func update(of module: Module) -> Update? {
         precondition(

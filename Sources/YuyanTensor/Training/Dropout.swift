@@ -42,7 +42,7 @@ private struct DropoutMask: Sendable {
         let threshold = UInt32(min(Double(probability) * 0x1p32, 0x1p32 - 1))
         let blocks = UInt64((width + 3) / 4)
         forEachRow(x.rowCount, width: 16 * width, on: device) { index in
-            let row = numbers.firstToken + UInt64(rows?[index] ?? index)
+            let row = numbers.token(ofRow: rows?[index] ?? index)
             let (from, to) = (x.pointer + index * width, out.pointer + index * width)
             for first in stride(from: 0, to: width, by: 4) {
                 let words = numbers.random.block(

@@ -17,13 +17,13 @@ package final class Tape: @unchecked Sendable {
     }
 
     /// Whether entries are dropped: a pass that only asks what gradients would reach.
-    let discards: Bool
+    package let discards: Bool
     private var entries: [Entry] = []
     private var nodeCount = 0
 
     package convenience init() { self.init(discards: false) }
 
-    init(discards: Bool) { self.discards = discards }
+    package init(discards: Bool) { self.discards = discards }
 
     /// Number of recorded operations.
     package var entryCount: Int { entries.count }
@@ -83,7 +83,7 @@ package final class Tape: @unchecked Sendable {
 package struct Gradients {
     private let tape: ObjectIdentifier
     /// For the backward operations; records nothing.
-    let device: Device
+    package let device: Device
     private var slots: [Int: Tensor] = [:]
 
     init(tape: ObjectIdentifier, device: Device) {
@@ -92,7 +92,7 @@ package struct Gradients {
     }
 
     /// Adds a gradient, in a fixed order: that of the calls.
-    mutating func add(_ gradient: Tensor, to source: GradientSource?) {
+    package mutating func add(_ gradient: Tensor, to source: GradientSource?) {
         switch source {
         case nil: return
         case .parameter(let parameter):

@@ -12,7 +12,7 @@ package final class TrainingPass: @unchecked Sendable {
     package var place = ""
 
     package init(
-        tape: Tape?, dropout: DropoutNumbers = DropoutNumbers(seed: 0, firstToken: 0),
+        tape: Tape?, dropout: DropoutNumbers = DropoutNumbers(seed: 0),
         tripwire: Tripwire? = nil
     ) {
         self.tape = tape
@@ -21,7 +21,7 @@ package final class TrainingPass: @unchecked Sendable {
     }
 
     /// The same pass with another tape.
-    func with(_ tape: Tape?) -> TrainingPass {
+    package func with(_ tape: Tape?) -> TrainingPass {
         let pass = TrainingPass(tape: tape, dropout: dropout, tripwire: tripwire)
         pass.place = place
         return pass
@@ -31,13 +31,16 @@ package final class TrainingPass: @unchecked Sendable {
 /// Which random numbers a pass draws: a pure function of seed, module and token of the run.
 package struct DropoutNumbers: Sendable, Hashable {
     package let random: CounterRandom
-    /// Tokens of the run before this pass, so that the cut into passes changes no number.
-    package let firstToken: UInt64
+    /// For each row of the pass, which token of the run it is, so that the cut into passes changes
+    /// no number; nil if rows count from 0.
+    package let tokens: [UInt64]?
 
-    package init(seed: UInt64, firstToken: UInt64) {
+    package init(seed: UInt64, tokens: [UInt64]? = nil) {
         random = CounterRandom(seed: seed)
-        self.firstToken = firstToken
+        self.tokens = tokens
     }
+
+    func token(ofRow row: Int) -> UInt64 { tokens?[row] ?? UInt64(row) }
 }
 
 extension Device {
@@ -58,6 +61,26 @@ extension Device {
             sources().contains(where: { $0.map(\.isWanted) ?? false })
         else { return }
         tape.record(name, place: training.place, &outputs, backward)
+    }
+
+    /// Records an operation that is defined above this target.
+    ///
+    /// - Parameters:
+    ///   - isReached: Whether the backward has anything to pass on.
+    ///   - backward: Gets the output's gradient.
+    package func record(
+        _ name: StaticString, _ output: inout Tensor, isReached: Bool,
+        backward: @escaping (_ gradient: Tensor, _ gradients: inout Gradients) -> Void
+    ) {
+        guard isReached, let training, let tape = training.tape else { return }
+        training.tripwire?.check(output, operation: name, place: training.place, .forward)
+        var outputs = [output]
+        tape.record(name, place: training.place, &outputs) {
+            { arrived, gradients in
+                if let gradient = arrived[0] { backward(gradient, &gradients) }
+            }
+        }
+        output = outputs[0]
     }
 
     /// Records an operation with one output.
@@ -82,7 +105,7 @@ extension Device {
     var keepsRecipes: Bool { training?.tape.map { !$0.discards } ?? false }
 
     /// This device without a training pass.
-    var inferring: Device { training == nil ? self : self.training(nil) }
+    package var inferring: Device { training == nil ? self : self.training(nil) }
 }
 
 /// Runs a part of the model without keeping its inner tensors, which its backward computes again.

@@ -40,6 +40,14 @@ package final class Tripwire: Sendable {
     /// What was found, if anything.
     package var fault: NumericalFault? { first.withLock { $0 } }
 
+    /// Looks at a parameter's gradient, for overflows in its own sum.
+    package func check(_ parameter: Parameter) {
+        guard let gradient = parameter.rowMajorGradient() else { return }
+        check(
+            Tensor(gradient, shape: parameter.shape), operation: "parameter",
+            place: parameter.name, .backward)
+    }
+
     func check(
         _ x: Tensor, operation: StaticString, place: String, _ direction: NumericalFault.Direction
     ) {

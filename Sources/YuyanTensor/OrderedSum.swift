@@ -1,12 +1,12 @@
 /// Numbers per block of a sum; part of the definition of every sum over a vocabulary.
-let sumBlock = 256
+package let sumBlock = 256
 
 /// The sum of at most one block, in a fixed order.
 ///
 /// Element i is added to float32 lane i mod 8 in index order; the lanes are then added as
 /// `((0+4) + (2+6)) + ((1+5) + (3+7))`. Sums over more than one block add the block sums in index
 /// order in float64. So the result depends on nothing but the numbers.
-func blockSum(_ values: Span<Float>, _ range: Range<Int>) -> Float {
+package func blockSum(_ values: Span<Float>, _ range: Range<Int>) -> Float {
     precondition(range.lowerBound >= 0 && range.upperBound <= values.count)
     var lanes = SIMD8<Float>.zero
     var index = range.lowerBound
@@ -24,7 +24,7 @@ func blockSum(_ values: Span<Float>, _ range: Range<Int>) -> Float {
 }
 
 /// The sum of all values in the order that `blockSum` documents, and of each block.
-func orderedSum(_ array: [Float], blocks: inout [Double]) -> Double {
+package func orderedSum(_ array: [Float], blocks: inout [Double]) -> Double {
     let values = array.span
     blocks.removeAll(keepingCapacity: true)
     var total = 0.0
