@@ -69,7 +69,7 @@ extension FourBitWeight {
     /// - Throws: `FormatError` on parts that are missing, of another size, or of a kind that no
     ///   kernel reads: other block sizes, other numbers.
     package init?(
-        _ entry: TensorEntry, find: (String) -> TensorEntry?
+        _ entry: TensorEntry, find: @escaping (String) -> TensorEntry?
     ) throws(FormatError) {
         let reader = FourBitReader(entry: entry, find: find)
         guard let found = reader.stateEntry else { return nil }

@@ -51,7 +51,7 @@ package final class Optimizer {
         for member in members {
             guard let master = member.master else { continue }
             let values = member.parameter.values
-            UnsafeMutableBufferPointer(start: floats(at: master), count: values.count)
+            _ = UnsafeMutableBufferPointer(start: floats(at: master), count: values.count)
                 .update(fromContentsOf: values)
             memory.release(master..<master + 4 * member.parameter.storageCount)
         }

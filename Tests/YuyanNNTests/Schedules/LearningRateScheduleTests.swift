@@ -19,8 +19,11 @@ struct LearningRateScheduleTests {
                 learningRate: try cases.double("learning_rate"),
                 totalSteps: try cases.int("total"), warmupSteps: try entry.int("warmup"))
             for (key, value) in try entry.object("options").entries ?? [] {
-                settings.options[key] =
-                    value.string.map { .text($0) } ?? .number(try #require(value.double))
+                if let text = value.string {
+                    settings.options[key] = .text(text)
+                } else {
+                    settings.options[key] = .number(try #require(value.double))
+                }
             }
             let schedule = try LearningRateSchedule(name, settings)
             let expected = try golden.doubles("\(index)")
