@@ -53,7 +53,8 @@ public indirect enum YAMLNode: Sendable, Hashable {
         case .bool: self = .scalar(json.bool == true ? "true" : "false", isQuoted: false, line: 0)
         case .number: self = .scalar(json.sourceText, isQuoted: false, line: 0)
         case .string: self = .scalar(json.string ?? "", isQuoted: true, line: 0)
-        case .array: self = .sequence((json.array.map { Array($0) } ?? []).map(YAMLNode.init), line: 0)
+        case .array:
+            self = .sequence((json.array.map { Array($0) } ?? []).map(YAMLNode.init), line: 0)
         case .object:
             self = .mapping(
                 (json.entries ?? []).map { Entry(key: $0.key, value: YAMLNode($0.value), line: 0) },
@@ -108,7 +109,8 @@ extension YAMLNode {
     /// Text that a reader takes for this text: as it is if nothing in it is YAML's, else in quotes.
     private static func quotedIfNeeded(_ text: String) -> String {
         let plain = text.unicodeScalars.allSatisfy {
-            $0.properties.isAlphabetic || ("0"..."9").contains($0) || "_-./ ()+=~".unicodeScalars.contains($0)
+            $0.properties.isAlphabetic || ("0"..."9").contains($0)
+                || "_-./ ()+=~".unicodeScalars.contains($0)
         }
         let first = text.unicodeScalars.first.map {
             $0.properties.isAlphabetic || $0 == "/" || $0 == "." || $0 == "_"

@@ -70,7 +70,8 @@ extension YAMLParser {
             if atEnd { return }
             guard atLineEnd else {
                 let index = lineIndex(begin)
-                if bytes[lineStarts[index]..<position].contains(0x09) && begin == lineStarts[index] {
+                if bytes[lineStarts[index]..<position].contains(0x09) && begin == lineStarts[index]
+                {
                     throw error("a tab as indentation; use spaces")
                 }
                 return
@@ -263,7 +264,9 @@ extension YAMLParser {
             key = flowPlain()
         }
         skipSpaces()
-        guard current == UInt8(ascii: ":") else { throw error("expected ': ' after the key '\(key)'") }
+        guard current == UInt8(ascii: ":") else {
+            throw error("expected ': ' after the key '\(key)'")
+        }
         position += 1
         try skipInside(position)
         return YAMLNode.Entry(key: key, value: try flowValue(depth: depth), line: keyLine)

@@ -77,7 +77,8 @@ struct YAMLParser {
         while !atEnd, self.column == column, !isDocumentEnd {
             let keyLine = line
             guard let end = try keyEnd() else {
-                throw error("expected `key: value`; does a text go on from the line before? Quote it")
+                throw error(
+                    "expected `key: value`; does a text go on from the line before? Quote it")
             }
             let key = try self.key(until: end)
             if key == "<<" { throw error("merge keys (<<) are not read; write the keys out") }
@@ -197,7 +198,9 @@ struct YAMLParser {
         }
         let trailing = lines.reversed().prefix { $0.isEmpty }.count
         let body = lines.dropLast(trailing)
-        guard !body.isEmpty else { return keep == 2 ? String(repeating: "\n", count: trailing) : "" }
+        guard !body.isEmpty else {
+            return keep == 2 ? String(repeating: "\n", count: trailing) : ""
+        }
         let joined = isFolded ? Self.folded(Array(body)) : body.joined(separator: "\n")
         return joined + (keep == 0 ? "" : "\n")
             + (keep == 2 ? String(repeating: "\n", count: trailing) : "")

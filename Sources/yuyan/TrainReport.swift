@@ -35,7 +35,8 @@ final class TrainWatcher {
         Terminal.status(table.text)
         Terminal.status(TrainReport.memoryTable(summary.memory, peak: nil))
         let isTerminal = Terminal.errorIsTerminal
-        Terminal.report("first sample: " + (isTerminal ? summary.preview.coloured : summary.preview.plain))
+        Terminal.report(
+            "first sample: " + (isTerminal ? summary.preview.coloured : summary.preview.plain))
     }
 
     private func show(_ report: StepReport) {

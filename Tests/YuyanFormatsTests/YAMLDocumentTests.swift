@@ -14,7 +14,9 @@ struct YAMLDocumentTests {
             let value = try #require(pair[1])
             let document = try YAMLDocument(bytes: Array(text.utf8), name: "text")
             // An empty document is an empty mapping here, an empty text there.
-            if value.isNull || value.string == "" && text.allSatisfy({ $0.isWhitespace || $0 == "#" }) {
+            if value.isNull
+                || value.string == "" && text.allSatisfy({ $0.isWhitespace || $0 == "#" })
+            {
                 continue
             }
             #expect(matches(document.root, value), "\(text)\n\(document.root)")
@@ -29,21 +31,29 @@ struct YAMLDocumentTests {
             return zip(items, array).allSatisfy(matches)
         case .mapping(let entries, _):
             guard let others = json.entries, others.count == entries.count else { return false }
-            return zip(entries, others).allSatisfy { $0.key == $1.key && matches($0.value, $1.value) }
+            return zip(entries, others).allSatisfy {
+                $0.key == $1.key && matches($0.value, $1.value)
+            }
         }
     }
 
-    @Test("what is written reads back the same", arguments: [
-        "plain", "", "two words", "true", "No", "null", "~", "1e-4", "0x1F", "- dash", "a: b", "x #y",
-        "'q'", "\"", "line\nbreak", "tab\t", " lead", "trail ", "[a]", "{b", "&a", "*a", "!t", "%d",
-        "@x", "`x", "你好", "😀", "a,b", "C:\\x", "?", "a:", ":", "|", ">", "=", "<<", "/p/q", "${HOME}",
-    ])
+    @Test(
+        "what is written reads back the same",
+        arguments: [
+            "plain", "", "two words", "true", "No", "null", "~", "1e-4", "0x1F", "- dash", "a: b",
+            "x #y",
+            "'q'", "\"", "line\nbreak", "tab\t", " lead", "trail ", "[a]", "{b", "&a", "*a", "!t",
+            "%d",
+            "@x", "`x", "你好", "😀", "a,b", "C:\\x", "?", "a:", ":", "|", ">", "=", "<<", "/p/q",
+            "${HOME}",
+        ])
     func roundTrips(_ text: String) throws {
         let tree = YAMLNode.mapping(
             [
                 .init(key: text, value: .scalar(text, isQuoted: true, line: 0), line: 0),
                 .init(
-                    key: "list", value: .sequence([.scalar(text, isQuoted: true, line: 0)], line: 0),
+                    key: "list",
+                    value: .sequence([.scalar(text, isQuoted: true, line: 0)], line: 0),
                     line: 0),
                 .init(
                     key: "map",
@@ -58,7 +68,8 @@ struct YAMLDocumentTests {
         }
         #expect(entries.map(\.key) == [text, "list", "map"])
         #expect(scalar(entries[0].value) == text)
-        guard case .sequence(let items, _) = entries[1].value, case .mapping(let inner, _) = entries[2].value
+        guard case .sequence(let items, _) = entries[1].value,
+            case .mapping(let inner, _) = entries[2].value
         else {
             Issue.record("\(document.root)")
             return
@@ -72,18 +83,20 @@ struct YAMLDocumentTests {
         return text
     }
 
-    @Test("what is not read is refused at its place", arguments: [
-        ("a: &x 1\n", 1, 4, "anchors"), ("a: 1\nb: *x\n", 2, 4, "aliases"),
-        ("a: !!int 1\n", 1, 4, "tags"), ("a: 1\na: 2\n", 2, 3, "twice; first in line 1"),
-        ("a: 1\n  b: 2\n", 2, 3, "indented by 2"), ("a: b: c\n", 1, 5, "quotes"),
-        ("a: \"x\nb: 1\n", 1, 4, "does not end"), ("a: [1, 2\nb: 3\n", 1, 4, "never closed"),
-        ("a:\n\tb: 1\n", 2, 2, "tab"), ("a: 1\n---\nb: 2\n", 2, 1, "second document"),
-        ("a: 'x' y\n", 1, 8, "end of the line"), ("<<: {a: 1}\n", 1, 3, "merge"),
-        ("a: |2\n  x\n", 1, 5, "after |"), ("just text\nmore\n", 2, 1, "further left"),
-        ("a: {b 1}\n", 1, 8, "after the key"), ("a: \"\\q\"\n", 1, 5, "unknown escape"),
-        ("? a\n: b\n", 1, 1, "complex"), ("a: \u{1}\n", 1, 4, "control"),
-        ("a:\n    b: 1\n  c: 2\n", 3, 3, "indented by 2"),
-    ])
+    @Test(
+        "what is not read is refused at its place",
+        arguments: [
+            ("a: &x 1\n", 1, 4, "anchors"), ("a: 1\nb: *x\n", 2, 4, "aliases"),
+            ("a: !!int 1\n", 1, 4, "tags"), ("a: 1\na: 2\n", 2, 3, "twice; first in line 1"),
+            ("a: 1\n  b: 2\n", 2, 3, "indented by 2"), ("a: b: c\n", 1, 5, "quotes"),
+            ("a: \"x\nb: 1\n", 1, 4, "does not end"), ("a: [1, 2\nb: 3\n", 1, 4, "never closed"),
+            ("a:\n\tb: 1\n", 2, 2, "tab"), ("a: 1\n---\nb: 2\n", 2, 1, "second document"),
+            ("a: 'x' y\n", 1, 8, "end of the line"), ("<<: {a: 1}\n", 1, 3, "merge"),
+            ("a: |2\n  x\n", 1, 5, "after |"), ("just text\nmore\n", 2, 1, "further left"),
+            ("a: {b 1}\n", 1, 8, "after the key"), ("a: \"\\q\"\n", 1, 5, "unknown escape"),
+            ("? a\n: b\n", 1, 1, "complex"), ("a: \u{1}\n", 1, 4, "control"),
+            ("a:\n    b: 1\n  c: 2\n", 3, 3, "indented by 2"),
+        ])
     func refuses(text: String, line: Int, column: Int, reason: String) {
         #expect {
             try YAMLDocument(bytes: Array(text.utf8), name: "file.yaml")
@@ -111,7 +124,9 @@ struct YAMLDocumentTests {
                     case 0: bytes.remove(at: place)
                     case 1: bytes[place] = UInt8.random(in: 0...255, using: &generator)
                     case 2:
-                        bytes.insert(Array("\n \t:-#[]{}'\"|>\\,&".utf8).randomElement(using: &generator) ?? 0, at: place)
+                        bytes.insert(
+                            Array("\n \t:-#[]{}'\"|>\\,&".utf8).randomElement(using: &generator)
+                                ?? 0, at: place)
                     default: bytes.removeSubrange(place...)
                     }
                 }

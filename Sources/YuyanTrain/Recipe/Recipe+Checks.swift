@@ -89,7 +89,7 @@ extension Recipe {
             throws(RecipeError)
         {
             guard isRight else {
-                let found = value == value.rounded() ? "\(Int(value))" : "\(value)"
+                let found = Int(exactly: value).map { "\($0)" } ?? "\(value)"
                 throw .badValue(place: file, key: key, found: found, expected: expected)
             }
         }
@@ -154,7 +154,9 @@ extension Recipe {
                 "stage", method.stage.rawValue,
                 "pt or sft; the others come with alignment, the next issue")
         }
-        guard method.type != .oft else { throw refuse("finetuning_type", "oft", "full, freeze or lora") }
+        guard method.type != .oft else {
+            throw refuse("finetuning_type", "oft", "full, freeze or lora")
+        }
         guard method.loraRank >= 1 else {
             throw refuse("lora_rank", "\(method.loraRank)", "at least 1")
         }
@@ -179,7 +181,8 @@ extension Recipe {
         if model.quantizationBits != nil, method.type != .lora {
             throw .conflict(
                 file: file,
-                what: "quantization_bit keeps weights that do not change; use finetuning_type: lora")
+                what: "quantization_bit keeps weights that do not change; use finetuning_type: lora"
+            )
         }
         let formats = [
             ("bf16", optimisation.usesBF16), ("fp16", optimisation.usesFP16),
@@ -191,11 +194,13 @@ extension Recipe {
         }
         if model.fromScratch, method.type != .full {
             throw .conflict(
-                file: file, what: "train_from_scratch trains every weight; set finetuning_type: full")
+                file: file,
+                what: "train_from_scratch trains every weight; set finetuning_type: full")
         }
         if method.stage == .pt, data.trainsOnPrompt || data.masksHistory {
             throw .conflict(
-                file: file, what: "stage pt has no prompts or turns; remove train_on_prompt and "
+                file: file,
+                what: "stage pt has no prompts or turns; remove train_on_prompt and "
                     + "mask_history, or use stage: sft")
         }
     }

@@ -57,7 +57,8 @@ extension Recipe {
             "save_only_model", \.run.savesOnlyModel, .free,
             "Leave the optimiser out of checkpoints: smaller, but none to resume from."),
         RecipeKey(
-            "eval_steps", \.run.evaluationSteps, "Steps between evaluations; logging_steps by default."),
+            "eval_steps", \.run.evaluationSteps,
+            "Steps between evaluations; logging_steps by default."),
         RecipeKey(
             "eval_strategy", \.run.evaluationStrategy,
             "When the validation set is evaluated; by default steps if there is one."),
@@ -83,7 +84,8 @@ extension Recipe {
         RecipeKey("seed", \.run.seed, "Of every random number of the run."),
         RecipeKey("data_seed", \.run.dataSeed, "Of the order of samples; seed by default."),
         RecipeKey(
-            "report_to", \.run.reportTo, .free, "tensorboard or none; metrics.jsonl is always written."),
+            "report_to", \.run.reportTo, .free,
+            "tensorboard or none; metrics.jsonl is always written."),
         RecipeKey("run_name", \.run.runName, .free, "Title of the report."),
         RecipeKey("do_train", \.run.doesTrain, .free, "false: evaluate only."),
         RecipeKey(

@@ -47,8 +47,8 @@ public struct RecipeKey: Sendable {
 
     /// The value of a recipe that sets nothing, as it would be written; empty for nothing.
     public var defaultText: String {
-        let node = node(Recipe())
-        return node.isNull ? "" : node.inline
+        let value = node(Recipe())
+        return value.isNull ? "" : value.inline
     }
 
     /// Whether a flag may stand without a value.

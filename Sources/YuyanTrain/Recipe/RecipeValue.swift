@@ -111,7 +111,8 @@ extension Array: RecipeValue where Element: RecipeValue {
         case .scalar(let text, _, let line):
             var result: [Element] = []
             for part in text.split(separator: ",") {
-                let trimmed = String(part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+                let trimmed = String(
+                    part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
                 guard let element = Element(.scalar(trimmed, isQuoted: false, line: line)) else {
                     return nil
                 }

@@ -72,7 +72,8 @@ struct Chart {
             svg +=
                 "<text class=\"legend end \(series.style)\" x=\"\(place.svg)\" y=\"18\">"
                 + "\(series.name.escaped)</text>\n"
-            place -= 16 + 7 * Double(series.name.unicodeScalars.reduce(0) { $0 + ($1.isASCII ? 1 : 2) })
+            place -=
+                16 + 7 * Double(series.name.unicodeScalars.reduce(0) { $0 + ($1.isASCII ? 1 : 2) })
         }
         return svg + "</svg>"
     }
@@ -148,7 +149,8 @@ extension Double {
         if places <= 0 { return "\(Int(rounded()))" }
         var scale = 1.0
         for _ in 0..<places { scale *= 10 }
-        return (self < 0 ? "-" : "") + Self.decimal(Int((abs(self) * scale).rounded()), places: places)
+        return (self < 0 ? "-" : "")
+            + Self.decimal(Int((abs(self) * scale).rounded()), places: places)
     }
 
     private static func decimal(_ digits: Int, places: Int) -> String {

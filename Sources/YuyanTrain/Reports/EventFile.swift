@@ -30,7 +30,8 @@ package final class EventFile {
         var name = ""
         repeat {
             name = "events.out.tfevents.\(Int(time)).\(host).\(process).\(number)"
-            found = open(folder + "/" + name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0o666)
+            found = open(
+                folder + "/" + name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0o666)
             number += 1
         } while found < 0 && errno == EEXIST && number < 1000
         path = folder + "/" + name
@@ -140,7 +141,9 @@ extension EventFile {
     /// Castagnoli's checksum, reflected polynomial 0x82F63B78.
     static func crc32c(_ bytes: [UInt8]) -> UInt32 {
         var crc: UInt32 = .max
-        for byte in bytes { crc = crc >> 8 ^ table[Int(truncatingIfNeeded: (crc ^ UInt32(byte)) & 0xFF)] }
+        for byte in bytes {
+            crc = crc >> 8 ^ table[Int(truncatingIfNeeded: (crc ^ UInt32(byte)) & 0xFF)]
+        }
         return ~crc
     }
 

@@ -106,7 +106,8 @@ public struct ReportPage: Sendable {
         page += Self.table(facts.map { [$0.name, $0.value] })
         page += "<h2>Fit · 拟合</h2>\n"
         let verdict = verdict.text
-        page += "<p>\(verdict.english.escaped)<br><span lang=\"zh\">\(verdict.chinese.escaped)</span></p>\n"
+        page +=
+            "<p>\(verdict.english.escaped)<br><span lang=\"zh\">\(verdict.chinese.escaped)</span></p>\n"
         page += "<h2>Curves · 曲线</h2>\n<div class=\"curves\">\n"
         for chart in charts { if let svg = chart.svg { page += svg + "\n" } }
         page += "</div>\n"
@@ -176,10 +177,12 @@ public struct ReportPage: Sendable {
 
     private static func table(_ rows: [[String]], numbers: Bool = false) -> String {
         let body = rows.map { row in
-            "<tr>" + row.enumerated().map { index, cell in
-                let style = numbers && index > 0 ? " class=\"number\"" : ""
-                return index == 0 ? "<th>\(cell.escaped)</th>" : "<td\(style)>\(cell.escaped)</td>"
-            }.joined() + "</tr>"
+            "<tr>"
+                + row.enumerated().map { index, cell in
+                    let style = numbers && index > 0 ? " class=\"number\"" : ""
+                    return index == 0
+                        ? "<th>\(cell.escaped)</th>" : "<td\(style)>\(cell.escaped)</td>"
+                }.joined() + "</tr>"
         }
         return "<table>\n" + body.joined(separator: "\n") + "\n</table>\n"
     }

@@ -43,7 +43,9 @@ public struct MemoryPrediction: Sendable {
         if isAdapter { parts.append(Part(key: "adapter", name: "adapter · 适配器", bytes: trained)) }
         parts += [
             Part(key: "gradients", name: "gradients · 梯度", bytes: trained),
-            Part(key: "optimiser", name: "optimiser · 优化器", bytes: optimizer.configuration.isPaged ? 0 : state),
+            Part(
+                key: "optimiser", name: "optimiser · 优化器",
+                bytes: optimizer.configuration.isPaged ? 0 : state),
             Part(key: "activations", name: "activations · 激活", bytes: activations),
             Part(key: "logits", name: "logits · 对数几率", bytes: logits),
         ]

@@ -36,7 +36,8 @@ extension OptimizerSettings {
             switch (parts.first, number) {
             case ("momentum", .some(let value)): momentum = value
             case ("dampening", .some(let value)): dampening = value
-            case ("nesterov", _) where parts.count == 2: isNesterov = parts[1].lowercased() == "true"
+            case ("nesterov", _) where parts.count == 2:
+                isNesterov = parts[1].lowercased() == "true"
             default:
                 throw .badValue(
                     place: "recipe", key: "optim_args", found: "'\(pair)'",

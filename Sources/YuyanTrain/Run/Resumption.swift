@@ -19,6 +19,26 @@ package struct Resumption {
     /// Lines worth reading: checkpoints that were passed over, keys that changed.
     package let notes: [String]
 
+    private init(notes: [String]) {
+        (checkpoint, state, fingerprint) = (nil, nil, nil)
+        self.notes = notes
+    }
+
+    private init(
+        _ checkpoint: RunFolder.Checkpoint, _ found: Found, _ recipe: Recipe, notes: [String]
+    ) {
+        self.checkpoint = checkpoint
+        state = found.state
+        fingerprint = found.fingerprint
+        let changed = recipe.differences(from: found.recipe).filter {
+            !["output_dir", "threads", "resume_from_checkpoint"].contains($0.key.name)
+        }.map(\.description)
+        self.notes =
+            notes + (changed.isEmpty ? [] : ["changed since: " + changed.joined(separator: ", ")])
+    }
+
+    private typealias Found = (state: TrainerState, fingerprint: String, recipe: Recipe)
+
     /// Looks at the folder of a recipe's run, removes what killed saves left, and decides.
     ///
     /// An unfinished run of the same recipe goes on. `overwrite_output_dir` clears away another
@@ -26,85 +46,61 @@ package struct Resumption {
     ///
     /// - Throws: `RunError` if the folder holds what must not be overwritten, or if no checkpoint is
     ///   where the recipe says.
-    package init(_ recipe: Recipe, folder: RunFolder) throws {
+    package static func find(_ recipe: Recipe, folder: RunFolder) throws -> Resumption {
         try folder.removeLeftovers()
-        let asked = recipe.run.resumeFrom
-        if asked == "false" {
-            try Self.clear(folder)
-            self.init(notes: [])
-            return
-        }
-        if let asked, asked != "true" {
-            try self.init(asked: asked, recipe, folder)
-            return
+        switch recipe.run.resumeFrom {
+        case "false":
+            try clear(folder)
+            return Resumption(notes: [])
+        case nil, "true": break
+        case .some(let path): return try named(path, recipe, folder)
         }
         let all = try folder.checkpoints()
         guard !all.isEmpty else {
-            try Self.checkUnoccupied(folder, recipe)
-            self.init(notes: [])
-            return
+            try checkUnoccupied(folder, recipe)
+            return Resumption(notes: [])
         }
         var notes: [String] = []
         for checkpoint in all.reversed() {
+            let found: Found
             do {
-                let found = try Self.read(checkpoint)
-                let isFinished = access(folder.place("trainer_state.json"), F_OK) == 0
-                let differences = Self.fixedDifferences(recipe, found.recipe)
-                if recipe.run.overwrites, isFinished || !differences.isEmpty {
-                    try Self.clear(folder)
-                    self.init(notes: notes + ["began anew: overwrite_output_dir is true"])
-                    return
-                }
-                guard differences.isEmpty else {
-                    throw RunError.changedRecipe(
-                        checkpoint: checkpoint.path, differences: differences)
-                }
-                self.init(checkpoint: checkpoint, found, recipe, notes: notes)
-                return
-            } catch let error as RunError {
-                throw error
+                found = try read(checkpoint)
             } catch {
                 notes.append("\(checkpoint.name) is passed over: \(error)")
+                continue
             }
+            let differences = fixedDifferences(recipe, found.recipe)
+            let isFinished = access(folder.place("trainer_state.json"), F_OK) == 0
+            if recipe.run.overwrites, isFinished || !differences.isEmpty {
+                try clear(folder)
+                return Resumption(notes: notes + ["began anew: overwrite_output_dir is true"])
+            }
+            guard differences.isEmpty else {
+                throw RunError.changedRecipe(
+                    checkpoint: checkpoint.path, differences: differences)
+            }
+            return Resumption(checkpoint, found, recipe, notes: notes)
         }
         guard recipe.run.overwrites else {
             throw RunError.noWholeCheckpoint(folder: folder.path, reason: notes.first ?? "")
         }
-        try Self.clear(folder)
-        self.init(notes: notes)
-    }
-
-    private typealias Found = (state: TrainerState, fingerprint: String, recipe: Recipe)
-
-    private init(notes: [String]) {
-        (checkpoint, state, fingerprint) = (nil, nil, nil)
-        self.notes = notes
-    }
-
-    private init(
-        checkpoint: RunFolder.Checkpoint, _ found: Found, _ recipe: Recipe, notes: [String]
-    ) {
-        self.checkpoint = checkpoint
-        state = found.state
-        fingerprint = found.fingerprint
-        let changed = recipe.differences(from: found.recipe).filter {
-            !["output_dir", "threads", "resume_from_checkpoint"].contains($0.key.name)
-        }
-        self.notes =
-            notes + (changed.isEmpty ? [] : ["changed since: \(changed.map(\.description).joined(separator: ", "))"])
+        try clear(folder)
+        return Resumption(notes: notes)
     }
 
     /// A checkpoint by its path, in this folder or another.
-    private init(asked path: String, _ recipe: Recipe, _ folder: RunFolder) throws {
+    private static func named(
+        _ path: String, _ recipe: Recipe, _ folder: RunFolder
+    ) throws -> Resumption {
         var place = path
         while place.count > 1, place.hasSuffix("/") { place.removeLast() }
         let name = place.split(separator: "/").last.map(String.init) ?? ""
         guard access(place + "/trainer_state.json", F_OK) == 0,
-            let step = Int(name.split(separator: "-").last ?? "")
+            let step = name.split(separator: "-").last.flatMap({ Int($0) })
         else { throw RunError.noCheckpoint(path: path) }
         let checkpoint = RunFolder.Checkpoint(step: step, path: place)
-        let found = try Self.read(checkpoint)
-        let differences = Self.fixedDifferences(recipe, found.recipe)
+        let found = try read(checkpoint)
+        let differences = fixedDifferences(recipe, found.recipe)
         guard differences.isEmpty else {
             throw RunError.changedRecipe(checkpoint: place, differences: differences)
         }
@@ -113,7 +109,7 @@ package struct Resumption {
             try folder.remove(later)
             notes.append("\(later.name) is removed: the run goes on from step \(step)")
         }
-        self.init(checkpoint: checkpoint, found, recipe, notes: notes)
+        return Resumption(checkpoint, found, recipe, notes: notes)
     }
 
     private static func read(_ checkpoint: RunFolder.Checkpoint) throws -> Found {
@@ -124,12 +120,16 @@ package struct Resumption {
                 file: path + "/trainer_state.json",
                 what: "global_step is \(state.step), the folder's name says \(checkpoint.step)")
         }
+        let weights = ["/adapter_model.safetensors", "/model.safetensors"].first {
+            access(path + $0, F_OK) == 0
+        }
+        // Headers are read and checked against the sizes of files.
+        if let weights { _ = try SafetensorsFile(path: path + weights) }
         guard access(path + "/optimizer.safetensors", F_OK) == 0 else {
             throw FormatError.cannotOpen(
                 file: path + "/optimizer.safetensors",
                 reason: "it is not there; was it saved with save_only_model?")
         }
-        // The header is read and checked against the size of the file.
         _ = try SafetensorsFile(path: path + "/optimizer.safetensors")
         return (state, fingerprint, try RecipeSource(saved: path + "/recipe.yaml").recipe)
     }

@@ -23,7 +23,8 @@ package final class RunFiles {
     ///
     /// - Throws: `FormatError.cannotWrite`.
     package init(
-        folder: RunFolder, recipe: Recipe, context: TrainerState.Context, resumed state: TrainerState?
+        folder: RunFolder, recipe: Recipe, context: TrainerState.Context,
+        resumed state: TrainerState?
     ) throws {
         self.folder = folder
         self.recipe = recipe
@@ -97,7 +98,8 @@ package final class RunFiles {
     private static var hostName: String {
         var name = [CChar](repeating: 0, count: 256)
         guard gethostname(&name, name.count - 1) == 0 else { return "host" }
-        let text = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        let text = String(
+            decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
         return text.isEmpty ? "host" : text
     }
 

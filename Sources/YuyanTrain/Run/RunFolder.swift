@@ -118,8 +118,8 @@ package final class RunLock {
         guard descriptor >= 0 else {
             throw FormatError.cannotWrite(file: folder, reason: String(cString: strerror(errno)))
         }
+        // What is thrown from here on lets go of the object, which closes the file.
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
             throw RunError.busy(folder: folder)
         }
     }

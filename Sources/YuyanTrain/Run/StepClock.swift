@@ -45,7 +45,9 @@ struct StepClock {
             ("tokens_per_second", .double((rate * 10).rounded() / 10)),
             ("step_time", .double(loggedSeconds / Double(max(1, loggedSteps)))),
         ]
-        if let resident = ProcessMemory.resident { result.append(("memory_rss", .integer(resident))) }
+        if let resident = ProcessMemory.resident {
+            result.append(("memory_rss", .integer(resident)))
+        }
         if let peak = ProcessMemory.peak { result.append(("memory_peak_rss", .integer(peak))) }
         (loggedSeconds, loggedTokens, loggedSteps) = (0, 0, 0)
         return result

@@ -59,11 +59,16 @@ package struct TrainerState: Sendable {
     /// The file's contents.
     package func json(_ context: Context) -> JSONOutput {
         let run = context.recipe.run
+        var (bestStep, bestValue, bestCheckpoint): (JSONOutput, JSONOutput, JSONOutput) =
+            (.null, .null, .null)
+        if let best {
+            bestStep = .integer(best.step)
+            bestValue = .double(best.value)
+            if best.isSaved { bestCheckpoint = .string("checkpoint-\(best.step)") }
+        }
         return [
-            "best_global_step": best.map { .integer($0.step) } ?? .null,
-            "best_metric": best.map { .double($0.value) } ?? .null,
-            "best_model_checkpoint": best.flatMap { $0.isSaved ? "checkpoint-\($0.step)" : nil }
-                .map { .string($0) } ?? .null,
+            "best_global_step": bestStep, "best_metric": bestValue,
+            "best_model_checkpoint": bestCheckpoint,
             "epoch": .double(epoch),
             "eval_steps": .integer(run.evaluationSteps ?? run.loggingSteps),
             "global_step": .integer(step),
@@ -79,22 +84,27 @@ package struct TrainerState: Sendable {
             "stateful_callbacks": [:],
             "total_flos": 0,
             "train_batch_size": .integer(context.microBatchSize),
-            "yuyan": [
-                "version": 1,
-                "seed": .integer(run.seed),
-                "data_cursor": cursor.json,
-                "micro_batches_done": .integer(microBatchesDone),
-                "data_fingerprint": .string(context.dataFingerprint),
-                "recipe_hash": .string(context.recipe.fixedHash),
-                "evaluations_since_best": .integer(evaluationsSinceBest),
-                "best_is_saved": .bool(best?.isSaved ?? false),
-                "owes_evaluation": .bool(owesEvaluation),
-                "loss_scale": .float(lossScale),
-                "loss_scale_growth": .integer(lossScaleGrowth),
-                "skipped_steps": .integer(skippedSteps),
-                "skipped_in_a_row": .integer(skippedInARow),
-                "window": window.json,
-            ],
+            "yuyan": own(context),
+        ]
+    }
+
+    /// What only Yuyan needs.
+    private func own(_ context: Context) -> JSONOutput {
+        [
+            "version": 1,
+            "seed": .integer(context.recipe.run.seed),
+            "data_cursor": cursor.json,
+            "micro_batches_done": .integer(microBatchesDone),
+            "data_fingerprint": .string(context.dataFingerprint),
+            "recipe_hash": .string(context.recipe.fixedHash),
+            "evaluations_since_best": .integer(evaluationsSinceBest),
+            "best_is_saved": .bool(best?.isSaved ?? false),
+            "owes_evaluation": .bool(owesEvaluation),
+            "loss_scale": .float(lossScale),
+            "loss_scale_growth": .integer(lossScaleGrowth),
+            "skipped_steps": .integer(skippedSteps),
+            "skipped_in_a_row": .integer(skippedInARow),
+            "window": window.json,
         ]
     }
 

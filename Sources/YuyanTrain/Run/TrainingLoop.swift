@@ -281,11 +281,9 @@ package final class TrainingLoop {
             state.owesEvaluation = false
             savedStep = nil
             let metrics = results.flatMap(\.metrics)
-            try write(
-                MetricsEntry(
-                    step: state.step,
-                    metrics: [("epoch", .double(state.epoch))]
-                        + metrics.map { (key: $0.key, value: .double($0.value)) }))
+            var logged: [(key: String, value: JSONOutput)] = [("epoch", .double(state.epoch))]
+            for (key, value) in metrics { logged.append((key, .double(value))) }
+            try write(MetricsEntry(step: state.step, metrics: logged))
             isNewBest = try noteBest(metrics)
         }
         let keepsBest = recipe.run.loadsBest || recipe.run.earlyStoppingSteps != nil

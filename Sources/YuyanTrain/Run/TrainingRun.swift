@@ -43,7 +43,7 @@ public final class TrainingRun {
         for note in source.notes { observe(.note(note)) }
         folder = RunFolder(recipe.run.outputFolder)
         lock = isDry ? nil : try folder.claim()
-        resumption = isDry ? nil : try Resumption(recipe, folder: folder)
+        resumption = isDry ? nil : try Resumption.find(recipe, folder: folder)
         for note in resumption?.notes ?? [] { observe(.note(note)) }
         device = Device(
             threads: recipe.model.threads ?? ThreadPool.processorCount,

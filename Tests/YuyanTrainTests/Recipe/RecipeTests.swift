@@ -125,36 +125,38 @@ struct RecipeTests {
         #expect(try RecipeSource(arguments: ["--packing", path]).recipe.data.packing == true)
     }
 
-    @Test("each mistake names place, key, what was found and what was expected", arguments: [
-        ("lerning_rate: 1\n", "r.yaml:4", "learning_rate"),
-        ("learning_rate: fast\n", "r.yaml:4", "'learning_rate' is 'fast', expected a number"),
-        ("seed: 1.5\n", "r.yaml:4", "'seed' is '1.5', expected a whole number"),
-        ("packing: maybe\n", "r.yaml:4", "expected true or false or nothing"),
-        ("stage: rlhf\n", "r.yaml:4", "one of pt, sft, rm, ppo, dpo, kto"),
-        ("stage: dpo\n", "stage", "alignment"),
-        ("finetuning_type: oft\n", "finetuning_type", "full, freeze or lora"),
-        ("lora_rank: [1]\n", "r.yaml:4", "a list of 1"),
-        ("rank_pattern: 3\n", "r.yaml:4", "a mapping of names to numbers"),
-        ("learning_rate: 0\n", "learning_rate", "above 0"),
-        ("max_steps: 0\n", "max_steps", "at least 1, or -1"),
-        ("val_size: 1.5\n", "val_size", "share below 1"),
-        ("cutoff_len: 1\n", "cutoff_len", "at least 2"),
-        ("lora_dropout: 1\n", "lora_dropout", "below 1"),
-        ("bf16: true\nfp16: true\n", "bf16 and fp16", "choose one"),
-        ("quantization_bit: 8\n", "quantization_bit", "4, or nothing"),
-        ("quantization_bit: 4\nfinetuning_type: full\n", "quantization_bit", "lora"),
-        ("eval_strategy: steps\n", "val_size", "is missing"),
-        ("load_best_model_at_end: true\n", "load_best_model_at_end", "val_size"),
-        ("interleave_probs: [1, 2]\n", "interleave_probs", "2 numbers for 1 data sets"),
-        ("report_to: wandb\n", "report_to", "'wandb'"),
-        ("use_galore: true\n", "r.yaml:4", "the GaLore optimiser is not built in"),
-        ("label_smoothing_factor: 0.1\n", "r.yaml:4", "label smoothing"),
-        ("streaming: true\n", "streaming", "max_steps"),
-        ("train_from_scratch: true\n", "train_from_scratch", "full"),
-        ("stage: pt\nmask_history: true\n", "stage pt", "sft"),
-        ("threads: 0\n", "threads", "1 to 1024"),
-        ("output_dir: ${NOWHERE}/x\n", "output_dir", "occurs twice"),
-    ])
+    @Test(
+        "each mistake names place, key, what was found and what was expected",
+        arguments: [
+            ("lerning_rate: 1\n", "r.yaml:4", "learning_rate"),
+            ("learning_rate: fast\n", "r.yaml:4", "'learning_rate' is 'fast', expected a number"),
+            ("seed: 1.5\n", "r.yaml:4", "'seed' is '1.5', expected a whole number"),
+            ("packing: maybe\n", "r.yaml:4", "expected true or false or nothing"),
+            ("stage: rlhf\n", "r.yaml:4", "one of pt, sft, rm, ppo, dpo, kto"),
+            ("stage: dpo\n", "stage", "alignment"),
+            ("finetuning_type: oft\n", "finetuning_type", "full, freeze or lora"),
+            ("lora_rank: [1]\n", "r.yaml:4", "a list of 1"),
+            ("rank_pattern: 3\n", "r.yaml:4", "a mapping of names to numbers"),
+            ("learning_rate: 0\n", "learning_rate", "above 0"),
+            ("max_steps: 0\n", "max_steps", "at least 1, or -1"),
+            ("val_size: 1.5\n", "val_size", "share below 1"),
+            ("cutoff_len: 1\n", "cutoff_len", "at least 2"),
+            ("lora_dropout: 1\n", "lora_dropout", "below 1"),
+            ("bf16: true\nfp16: true\n", "bf16 and fp16", "choose one"),
+            ("quantization_bit: 8\n", "quantization_bit", "4, or nothing"),
+            ("quantization_bit: 4\nfinetuning_type: full\n", "quantization_bit", "lora"),
+            ("eval_strategy: steps\n", "val_size", "is missing"),
+            ("load_best_model_at_end: true\n", "load_best_model_at_end", "val_size"),
+            ("interleave_probs: [1, 2]\n", "interleave_probs", "2 numbers for 1 data sets"),
+            ("report_to: wandb\n", "report_to", "'wandb'"),
+            ("use_galore: true\n", "r.yaml:4", "the GaLore optimiser is not built in"),
+            ("label_smoothing_factor: 0.1\n", "r.yaml:4", "label smoothing"),
+            ("streaming: true\n", "streaming", "max_steps"),
+            ("train_from_scratch: true\n", "train_from_scratch", "full"),
+            ("stage: pt\nmask_history: true\n", "stage pt", "sft"),
+            ("threads: 0\n", "threads", "1 to 1024"),
+            ("output_dir: ${NOWHERE}/x\n", "output_dir", "occurs twice"),
+        ])
     func refuses(line: String, place: String, reason: String) {
         #expect {
             try recipe(Self.least + line)
@@ -166,11 +168,13 @@ struct RecipeTests {
         }
     }
 
-    @Test("what must be given is asked for", arguments: [
-        ("model_name_or_path", "dataset: d\noutput_dir: o\n"),
-        ("dataset", "model_name_or_path: m\noutput_dir: o\n"),
-        ("output_dir", "model_name_or_path: m\ndataset: d\n"),
-    ])
+    @Test(
+        "what must be given is asked for",
+        arguments: [
+            ("model_name_or_path", "dataset: d\noutput_dir: o\n"),
+            ("dataset", "model_name_or_path: m\noutput_dir: o\n"),
+            ("output_dir", "model_name_or_path: m\ndataset: d\n"),
+        ])
     func asks(key: String, text: String) {
         #expect {
             try recipe(text)

@@ -41,7 +41,8 @@ struct MetricsLogTests {
             (2, nil, "", 2), (4, nil, "{\"step\": 5, \"lo", 4), (9, nil, "{\"step\": 5, \"lo", 4),
             (-1, nil, "", 0), (4, 3, "", 3), (3, nil, "rubbish\n", 3),
         ] as [(Int, Int?, String, Int)] {
-            let path = folder.file("m\(after)\(lines)\(tail.count).jsonl", Array((whole + tail).utf8))
+            let path = folder.file(
+                "m\(after)\(lines)\(tail.count).jsonl", Array((whole + tail).utf8))
             do {
                 let log = try MetricsLog(path: path, after: after, keeping: count)
                 try log.append(entry(after + 1, 7))

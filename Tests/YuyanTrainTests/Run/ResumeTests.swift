@@ -76,7 +76,8 @@ struct ResumeTests {
                 return
             }
             moments += 1
-            #expect(try RunFolder(folder.path).checkpoints().map(\.step) == (step > 0 ? [step] : []))
+            #expect(
+                try RunFolder(folder.path).checkpoints().map(\.step) == (step > 0 ? [step] : []))
             run.stopsAt = nil
             try run.run(in: folder.path)
             try expectSame(whole, folder, "stopped at \(moment)")
@@ -84,9 +85,11 @@ struct ResumeTests {
         #expect(moments > 20)
     }
 
-    @Test("a whole model, in bfloat16 with masters or stochastic rounding, and in float16", arguments: [
-        "f32", "bf16", "pure_bf16", "fp16", "adamw_8bit", "paged_adamw_32bit", "sgd",
-    ])
+    @Test(
+        "a whole model, in bfloat16 with masters or stochastic rounding, and in float16",
+        arguments: [
+            "f32", "bf16", "pure_bf16", "fp16", "adamw_8bit", "paged_adamw_32bit", "sgd",
+        ])
     func survivesInAllPrecisions(kind: String) throws {
         var run = TinyRun {
             $0.method.type = .full
@@ -138,7 +141,8 @@ struct ResumeTests {
     func remembersBest() throws {
         var run = TinyRun {
             $0.optimisation.epochs = 4
-            $0.optimisation.learningRate = 2
+            // So the first evaluation is the best.
+            $0.run.greaterIsBetter = true
             $0.run.earlyStoppingSteps = 2
             $0.run.saveSteps = 100
             $0.run.saveLimit = 1
@@ -161,7 +165,8 @@ struct ResumeTests {
         for name in ["best", "last"] {
             var buffer = [CChar](repeating: 0, count: 64)
             #expect(readlink(folder.path + "/" + name, &buffer, 63) > 0)
-            let target = String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+            let target = String(
+                decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
             #expect(target == "checkpoint-\(name == "best" ? best : step)")
         }
     }
@@ -239,7 +244,9 @@ struct ResumeTests {
         try expectSame(a, b, "\(threads) threads")
     }
 
-    @Test("a step of two samples twice is a step of one sample four times", arguments: ["lora", "full"])
+    @Test(
+        "a step of two samples twice is a step of one sample four times",
+        arguments: ["lora", "full"])
     func isCutFree(type: String) throws {
         var run = TinyRun {
             $0.method.type = type == "full" ? .full : .lora

@@ -27,7 +27,8 @@ struct RunFolderTests {
         let temporary = TemporaryFolder()
         let folder = RunFolder(temporary.path)
         for step in [10, 2, 30] { try save(folder, step) }
-        for name in ["checkpoint-", "checkpoint-x", "checkpoint-07", "checkpoint-3.tmp", "other-4"] {
+        for name in ["checkpoint-", "checkpoint-x", "checkpoint-07", "checkpoint-3.tmp", "other-4"]
+        {
             mkdir(temporary.path + "/" + name, 0o700)
         }
         #expect(try steps(folder) == [2, 10, 30])
@@ -60,10 +61,12 @@ struct RunFolderTests {
         #expect(temporary.names == ["checkpoint-1"])
     }
 
-    @Test("rotation keeps the newest, the best and as many as allowed", arguments: [
-        (nil, [], [1, 2, 3, 4, 5]), (2, [], [4, 5]), (1, [2], [2, 5]), (3, [1], [1, 4, 5]),
-        (1, [5], [5]), (9, [], [1, 2, 3, 4, 5]),
-    ] as [(Int?, Set<Int>, [Int])])
+    @Test(
+        "rotation keeps the newest, the best and as many as allowed",
+        arguments: [
+            (nil, [], [1, 2, 3, 4, 5]), (2, [], [4, 5]), (1, [2], [2, 5]), (3, [1], [1, 4, 5]),
+            (1, [5], [5]), (9, [], [1, 2, 3, 4, 5]),
+        ] as [(Int?, Set<Int>, [Int])])
     func rotates(limit: Int?, kept: Set<Int>, left: [Int]) throws {
         let temporary = TemporaryFolder()
         let folder = RunFolder(temporary.path)

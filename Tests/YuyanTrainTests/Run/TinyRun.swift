@@ -44,7 +44,7 @@ struct TinyRun {
         let folder = RunFolder(path)
         let lock = try folder.claim()
         defer { withExtendedLifetime(lock) {} }
-        let resumption = try Resumption(recipe, folder: folder)
+        let resumption = try Resumption.find(recipe, folder: folder)
         let device = Device(threads: threads)
         let trainee = try trainee(recipe, device)
         let optimizer = try Optimizer(recipe, trainee.parameters, folder: path)
@@ -161,7 +161,8 @@ extension TemporaryFolder {
     func log() throws -> [String] {
         try ReportPage.lines(of: path + "/metrics.jsonl").map { line in
             let values = line.values.filter {
-                !["tokens_per_second", "step_time", "memory_rss", "memory_peak_rss"].contains($0.key)
+                !["tokens_per_second", "step_time", "memory_rss", "memory_peak_rss"].contains(
+                    $0.key)
             }
             return "\(line.step) "
                 + values.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }

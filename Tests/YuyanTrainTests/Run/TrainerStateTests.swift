@@ -38,10 +38,13 @@ struct TrainerStateTests {
         #expect(read.cursor == state.cursor && read.owesEvaluation)
     }
 
-    @Test("what is missing or of another version is named", arguments: [
-        ("{}", "yuyan"), ("{\"yuyan\": {}}", "version"), ("{\"yuyan\": {\"version\": 2}}", "version 2"),
-        ("{\"yuyan\": {\"version\": 1}}", "global_step"),
-    ])
+    @Test(
+        "what is missing or of another version is named",
+        arguments: [
+            ("{}", "yuyan"), ("{\"yuyan\": {}}", "version"),
+            ("{\"yuyan\": {\"version\": 2}}", "version 2"),
+            ("{\"yuyan\": {\"version\": 1}}", "global_step"),
+        ])
     func refuses(text: String, reason: String) {
         let folder = TemporaryFolder()
         let path = folder.file("trainer_state.json", Array(text.utf8))
