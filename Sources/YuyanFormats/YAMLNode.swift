@@ -12,10 +12,12 @@ public indirect enum YAMLNode: Sendable, Hashable {
     public struct Entry: Sendable, Hashable {
         /// Unique in its mapping.
         public let key: String
+        /// What it stands before.
         public let value: YAMLNode
         /// Where the key stands.
         public let line: Int
 
+        /// An entry; `line` is 0 if no file holds it.
         public init(key: String, value: YAMLNode, line: Int) {
             self.key = key
             self.value = value
@@ -128,12 +130,15 @@ extension YAMLNode {
 
 /// A text that is not YAML as Yuyan reads it.
 public struct YAMLError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// As it was named to the reader.
     public let file: String
     /// Counted from 1.
     public let line: Int
     /// In bytes, counted from 1.
     public let column: Int
+    /// What is wrong, and what to do.
     public let what: String
 
+    /// `file:line:column: what`.
     public var description: String { "\(file):\(line):\(column): \(what)" }
 }

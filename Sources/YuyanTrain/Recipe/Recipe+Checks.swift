@@ -154,6 +154,9 @@ extension Recipe {
                 "stage", method.stage.rawValue,
                 "pt or sft; the others come with alignment, the next issue")
         }
+        guard run.doesTrain else {
+            throw refuse("do_train", "false", "true; `yuyan eval` evaluates without training")
+        }
         guard method.type != .oft else {
             throw refuse("finetuning_type", "oft", "full, freeze or lora")
         }

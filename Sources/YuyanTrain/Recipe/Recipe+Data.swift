@@ -22,11 +22,13 @@ extension Recipe {
         /// Whether samples share rows of `cutoffLength` tokens, without seeing each other; nil for
         /// stage pt only.
         public var packing: Bool?
+        /// Another name of packing.
         public var neatPacking = false
         /// Whether the loss is taken over prompts too.
         public var trainsOnPrompt = false
         /// Whether the loss is taken over the last answer only.
         public var masksHistory = false
+        /// How several sets become one.
         public var mixStrategy = MixStrategy.concat
         /// Share of each data set; as many as sets.
         public var mixWeights: [Double] = []
@@ -34,20 +36,25 @@ extension Recipe {
         public var lossWeights: [Double] = []
         /// Whether rows are not counted before the run.
         public var streaming = false
+        /// Whether the files' order is kept.
         public var disablesShuffling = false
         /// What a row that cannot be used means.
         public var badRows = BadRow.stop
 
+        /// The defaults; no data.
         public init() {}
     }
 
+    /// Ways to make one stream of several data sets.
     public enum MixStrategy: String, CaseIterable, Sendable {
         case concat
         case interleaveUnder = "interleave_under"
         case interleaveOver = "interleave_over"
     }
 
+    /// What may become of a sample that is too long.
     public enum Overlong: String, CaseIterable, Sendable { case stop, skip, truncate }
+    /// What may become of a row that cannot be used.
     public enum BadRow: String, CaseIterable, Sendable { case stop, skip }
 
     static let dataKeys: [RecipeKey] = [

@@ -1,24 +1,33 @@
 extension Recipe {
     /// Which numbers change.
     public struct Method: Sendable, Hashable {
+        /// What the loss is taken over.
         public var stage = Stage.sft
+        /// Which weights change.
         public var type = FinetuningType.lora
+        /// Rank r of an adapter's matrices.
         public var loraRank = 8
         /// Nil for twice the rank.
         public var loraAlpha: Double?
+        /// Share of A's inputs that is set to zero.
         public var loraDropout = 0.0
         /// Module names, or `all` for every linear layer but the head.
         public var loraTarget = ["all"]
         /// Modules that are trained whole and saved with the adapter.
         public var additionalTarget: [String] = []
+        /// Ranks that differ, by the end of a module's path.
         public var rankPattern = RecipeNumbers()
+        /// Alphas that differ, likewise.
         public var alphaPattern = RecipeNumbers()
+        /// Whether the factor is alpha over the root of r.
         public var usesRSLoRA = false
+        /// Whether magnitudes are trained beside directions.
         public var usesDoRA = false
         /// Learning rate of B as a multiple of A's.
         public var loraPlusRatio: Double?
         /// Learning rate of adapted embeddings under LoRA+.
         public var loraPlusEmbeddingRate = 1e-6
+        /// How A begins.
         public var loraInitialization = LoRAInitialization.kaiming
         /// Layers counted from the last (positive) or the first (negative).
         public var freezeTrainableLayers = 2
@@ -27,12 +36,14 @@ extension Recipe {
         /// Parts outside the layers, such as `embed_tokens` or `norm`.
         public var freezeExtraModules: [String] = []
 
+        /// The defaults: LoRA on all linear layers.
         public init() {}
 
         /// The alpha of LoRA: given, or LLaMA-Factory's twice the rank.
         public var alpha: Double { loraAlpha ?? Double(2 * loraRank) }
     }
 
+    /// Kinds of training.
     public enum Stage: String, CaseIterable, Sendable {
         /// Next-token loss over plain text.
         case pt
@@ -44,6 +55,7 @@ extension Recipe {
         var isAvailable: Bool { self == .pt || self == .sft }
     }
 
+    /// Ways to choose what changes.
     public enum FinetuningType: String, CaseIterable, Sendable { case full, freeze, lora, oft }
 
     /// How A begins; B is zero, so a fresh adapter changes nothing.

@@ -13,6 +13,7 @@ extension Recipe {
         public var fromScratch = false
         /// Bits to quantise the frozen weights to: 4, or nil for the file's own format.
         public var quantizationBits: Int?
+        /// Whose 4-bit blocks.
         public var quantizationMethod = QuantizationMethod.bnb
         /// The 4-bit code.
         public var quantizationType = QuantizationType.nf4
@@ -29,11 +30,15 @@ extension Recipe {
         /// Worker threads; nil for all processors.
         public var threads: Int?
 
+        /// The defaults.
         public init() {}
     }
 
+    /// Whose way of quantising.
     public enum QuantizationMethod: String, CaseIterable, Sendable { case bnb }
+    /// The sixteen numbers that 4 bits stand for.
     public enum QuantizationType: String, CaseIterable, Sendable { case nf4, fp4 }
+    /// Formats of saved weights.
     public enum SavedType: String, CaseIterable, Sendable { case auto, float16, bfloat16, float32 }
 
     static let modelKeys: [RecipeKey] = [

@@ -1,33 +1,46 @@
 extension Recipe {
     /// How the trained numbers change.
     public struct Optimisation: Sendable, Hashable {
+        /// The highest of the schedule.
         public var learningRate = 5e-5
+        /// Of matrices; norms and biases do not decay.
         public var weightDecay = 0.0
+        /// Memory of the mean gradient.
         public var beta1 = 0.9
+        /// Memory of the mean squared gradient.
         public var beta2 = 0.999
+        /// Added to the root that Adam divides by.
         public var epsilon = 1e-8
         /// Gradients longer than this are shortened to it; 0 leaves them alone.
         public var maximumGradientNorm = 1.0
+        /// Name in the table of optimisers.
         public var optimizer = "adamw_torch"
         /// The optimiser's own settings, such as `momentum=0.9`.
         public var optimizerArguments: String?
+        /// Name in the table of schedules.
         public var schedule = "linear"
+        /// The schedule's own settings.
         public var scheduleOptions = RecipeOptions()
         /// Steps, or a share of all steps if below 1.
         public var warmupSteps = 0.0
         /// Share of all steps; counts if `warmupSteps` is 0.
         public var warmupRatio = 0.0
+        /// Weights rounded to bfloat16, masters kept.
         public var usesBF16 = false
+        /// Gradients in float16 with dynamic loss scaling.
         public var usesFP16 = false
+        /// Weights in bfloat16 without masters, rounded at random.
         public var pureBF16 = false
         /// Samples (packed: rows) to a micro-batch.
         public var batchSize = 8
         /// Micro-batches to a step.
         public var accumulationSteps = 1
+        /// Passes over the data.
         public var epochs = 3.0
         /// Steps in all; overrides `epochs` if positive.
         public var maximumSteps = -1
 
+        /// The defaults of transformers' Trainer.
         public init() {}
     }
 
@@ -65,7 +78,7 @@ extension Recipe {
             "Trained weights in bfloat16 with float32 masters; arithmetic stays float32."),
         RecipeKey(
             "fp16", \.optimisation.usesFP16,
-            "Trained weights in float16 with float32 masters and dynamic loss scaling."),
+            "Gradients in float16 with dynamic loss scaling; weights and arithmetic stay float32."),
         RecipeKey(
             "pure_bf16", \.optimisation.pureBF16,
             "Trained weights in bfloat16 without masters, rounded stochastically."),

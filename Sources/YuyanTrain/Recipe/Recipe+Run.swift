@@ -1,39 +1,56 @@
 extension Recipe {
     /// How long a run goes on, what it keeps and what it reports.
     public struct Run: Sendable, Hashable {
+        /// Where everything goes.
         public var outputFolder = ""
         /// Whether a finished or different run in the folder may be thrown away.
         public var overwrites = false
+        /// Steps to a logged line.
         public var loggingSteps = 10
+        /// Whether the first step is logged in any case.
         public var logsFirstStep = false
         /// Steps between checkpoints.
         public var saveSteps = 500
+        /// When checkpoints are written.
         public var saveStrategy = Interval.steps
         /// Most checkpoints kept; nil keeps all.
         public var saveLimit: Int?
+        /// Whether checkpoints leave the optimiser out.
         public var savesOnlyModel = false
         /// Steps between evaluations; nil for `loggingSteps`.
         public var evaluationSteps: Int?
+        /// Nil for by steps if there is something to evaluate on.
         public var evaluationStrategy: Interval?
+        /// Whether the untrained model is evaluated too.
         public var evaluatesOnStart = false
         /// Samples to an evaluation's micro-batch.
         public var evaluationBatchSize = 8
+        /// Whether the best checkpoint is the result.
         public var loadsBest = false
+        /// Nil for `eval_loss`.
         public var bestMetric: String?
+        /// Nil to tell by the metric's name.
         public var greaterIsBetter: Bool?
         /// Evaluations without a better value before the run ends; nil never ends it.
         public var earlyStoppingSteps: Int?
+        /// A checkpoint, `true`, `false`, or nil for the newest.
         public var resumeFrom: String?
+        /// Of every random number.
         public var seed = 42
         /// Seed of the order of samples; nil for `seed`.
         public var dataSeed: Int?
+        /// `tensorboard`, `all` or `none`.
         public var reportTo = ["tensorboard"]
+        /// Title of the report.
         public var runName: String?
+        /// Whether there is training at all.
         public var doesTrain = true
+        /// Without effect: the report has all curves.
         public var plotsLoss = false
         /// Answers drawn before and after training for the report.
         public var reportSamples = 2
 
+        /// The defaults; no folder.
         public init() {}
     }
 
@@ -87,7 +104,7 @@ extension Recipe {
             "report_to", \.run.reportTo, .free,
             "tensorboard or none; metrics.jsonl is always written."),
         RecipeKey("run_name", \.run.runName, .free, "Title of the report."),
-        RecipeKey("do_train", \.run.doesTrain, .free, "false: evaluate only."),
+        RecipeKey("do_train", \.run.doesTrain, .free, "Must be true: `yuyan eval` evaluates."),
         RecipeKey(
             "plot_loss", \.run.plotsLoss, .free, "The curves are in report.html in any case."),
         RecipeKey(

@@ -17,6 +17,7 @@ public struct Recipe: Sendable, Hashable {
     /// How long, where to, and what is reported.
     public var run = Run()
 
+    /// Every key at its default; model, data and folder are still to be named.
     public init() {}
 
     /// Every key with its value, as YAML that reads back to an equal recipe.
@@ -36,10 +37,14 @@ public struct Recipe: Sendable, Hashable {
 
     /// A key with two values.
     public struct Difference: Sendable, CustomStringConvertible {
+        /// The key.
         public let key: RecipeKey
+        /// As the other recipe has it.
         public let old: String
+        /// As this one has it.
         public let new: String
 
+        /// `key (old → new)`.
         public var description: String { "\(key.name) (\(old) → \(new))" }
     }
 }

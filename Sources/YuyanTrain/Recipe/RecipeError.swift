@@ -17,6 +17,7 @@ public enum RecipeError: Error, Hashable, Sendable, CustomStringConvertible {
     /// A flag without a value, or a word that is neither key nor value.
     case badArgument(String)
 
+    /// Where, what was found, what was expected and what to try.
     public var description: String {
         switch self {
         case .unknownKey(let place, let key, let nearest):

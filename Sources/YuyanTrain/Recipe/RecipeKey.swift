@@ -16,6 +16,7 @@ public struct RecipeKey: Sendable {
     public let help: String
     /// What its values look like.
     public let expectation: String
+    /// Whether a run that has begun may change it.
     public let resumption: Resumption
     /// The value of a recipe, and of a recipe that sets nothing.
     let node: @Sendable (Recipe) -> YAMLNode

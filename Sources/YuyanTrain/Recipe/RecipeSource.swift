@@ -2,6 +2,7 @@ import YuyanFormats
 
 /// A recipe as it was read: its values, where they came from, and what was ignored.
 public struct RecipeSource: Sendable {
+    /// Every value, file and flags together.
     public let recipe: Recipe
     /// The file, or what stands for it in messages if there is none.
     public let name: String

@@ -133,15 +133,19 @@ public struct RecipeNumbers: Sendable, Hashable {
 
     /// One name and its number.
     public struct Entry: Sendable, Hashable {
+        /// As it was written.
         public var name: String
+        /// Its number.
         public var value: Double
 
+        /// One name and its number.
         public init(name: String, value: Double) {
             self.name = name
             self.value = value
         }
     }
 
+    /// Takes entries as they are; names should not repeat.
     public init(_ entries: [Entry] = []) { self.entries = entries }
 
     /// The number of a name.
@@ -178,15 +182,19 @@ public struct RecipeOptions: Sendable, Hashable {
 
     /// One name and its value.
     public struct Entry: Sendable, Hashable {
+        /// As it was written.
         public var name: String
+        /// Its value, not yet read.
         public var text: String
 
+        /// One name and its value.
         public init(name: String, text: String) {
             self.name = name
             self.text = text
         }
     }
 
+    /// Takes entries as they are; names should not repeat.
     public init(_ entries: [Entry] = []) { self.entries = entries }
 }
 

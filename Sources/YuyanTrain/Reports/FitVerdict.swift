@@ -31,6 +31,7 @@ public enum FitVerdict: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// One sentence in English.
     public var description: String { text.english }
 
     /// The sentence in two languages.

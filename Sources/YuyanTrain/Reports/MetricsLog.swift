@@ -10,12 +10,14 @@ import YuyanFormats
 
 /// What is logged of one step: what the run decides, then what the machine does.
 public struct MetricsEntry: Sendable {
+    /// Counted from 1.
     public var step: Int
     /// Functions of recipe, data and step; equal in every run, however often it was killed.
     public var metrics: [(key: String, value: JSONOutput)]
     /// Times and sizes of memory, which no two runs share.
     public var measurements: [(key: String, value: JSONOutput)]
 
+    /// One entry.
     public init(
         step: Int, metrics: [(key: String, value: JSONOutput)],
         measurements: [(key: String, value: JSONOutput)] = []

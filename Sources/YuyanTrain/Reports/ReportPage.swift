@@ -14,15 +14,19 @@ public struct ReportPage: Sendable {
     public var memory: [(part: String, bytes: Int)]
     /// The most that the process held.
     public var measuredPeak: Int?
+    /// Answers before and after.
     public var samples: [Sample]
     /// The resolved recipe.
     public var recipe: String
 
     /// One logged line: a step and its numbers.
     public struct Line: Sendable {
+        /// Counted from 1.
         public let step: Int
+        /// By key.
         public let values: [String: Double]
 
+        /// One line.
         public init(step: Int, values: [String: Double]) {
             self.step = step
             self.values = values
@@ -31,12 +35,16 @@ public struct ReportPage: Sendable {
 
     /// A prompt, and what the model answered before and after.
     public struct Sample: Sendable, Hashable {
+        /// As the model read it.
         public var prompt: String
+        /// The untrained model's answer.
         public var before: String
+        /// The trained model's answer.
         public var after: String
         /// The answer in the data, if the prompt has one.
         public var reference: String?
 
+        /// One prompt with its answers.
         public init(prompt: String, before: String, after: String, reference: String? = nil) {
             self.prompt = prompt
             self.before = before
@@ -45,6 +53,7 @@ public struct ReportPage: Sendable {
         }
     }
 
+    /// Gathers what is known of a run.
     public init(
         title: String, outcome: String, facts: [(name: String, value: String)], lines: [Line],
         memory: [(part: String, bytes: Int)] = [], measuredPeak: Int? = nil,

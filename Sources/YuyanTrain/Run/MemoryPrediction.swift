@@ -15,6 +15,7 @@ public struct MemoryPrediction: Sendable {
         public let key: String
         /// For people, in two languages.
         public let name: String
+        /// How much it takes.
         public let bytes: Int
     }
 

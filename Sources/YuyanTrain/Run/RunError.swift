@@ -25,6 +25,7 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
     /// A memory of the file system or the file is damaged.
     case damagedState(file: String, what: String)
 
+    /// What happened, where, and what to do next.
     public var description: String {
         switch self {
         case .busy(let folder):

@@ -16,8 +16,11 @@ public enum RunEvent: Sendable {
 
 /// One step, for a progress line.
 public struct StepReport: Sendable {
+    /// Counted from 1.
     public var step: Int
+    /// Of the whole run.
     public var steps: Int
+    /// Mean over the step's tokens.
     public var loss: Double
     /// Tokens that passed through the model, a second, padding excluded: there is none.
     public var tokensPerSecond: Double

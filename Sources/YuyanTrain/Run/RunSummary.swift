@@ -4,13 +4,17 @@ import YuyanNN
 public struct RunSummary: Sendable {
     /// Facts in pairs: model, parameters, data, steps.
     public let facts: [(name: String, value: String)]
+    /// Predicted, by part.
     public let memory: MemoryPrediction
     /// Lines about data files: shapes that were found, rows that are left out.
     public let dataNotes: [String]
     /// The first sample, decoded, with what is learnt marked for a terminal and for a file.
     public let preview: (coloured: String, plain: String)
+    /// Numbers that change.
     public let trainableParameters: Int
+    /// Numbers of model and adapter.
     public let totalParameters: Int
+    /// Of the whole run.
     public let steps: Int
 
     init(

@@ -230,6 +230,7 @@ public final class TrainingRun {
 
 /// How long a run would take at the speed of its first micro-batch.
 public struct TimePrediction: Sendable {
+    /// Of the faster of two passes.
     public let tokensPerSecond: Double
     /// Of all steps, without evaluations.
     public let seconds: Double
@@ -239,13 +240,17 @@ public struct TimePrediction: Sendable {
 
 /// What a run came to.
 public struct RunResult: Sendable {
+    /// How it ended.
     public let outcome: RunOutcome
     /// Where everything is.
     public let folder: String
+    /// As predicted before the first step.
     public let memory: MemoryPrediction
     /// The most that the process held; nil where the system does not tell.
     public let measuredPeak: Int?
+    /// Answers before and after.
     public let samples: [ReportPage.Sample]
+    /// What the losses say about over-fitting.
     public let verdict: FitVerdict
 }
 
