@@ -43,7 +43,8 @@ extension Tensor {
         precondition(
             update.width == width && update.rowCount == rows?.count ?? rowCount,
             "\(update.shape) does not update \(rows?.count ?? rowCount) rows of \(shape)")
-        precondition(gain.map { $0.factors.count == width } ?? true, "gain of another width than \(shape)")
+        precondition(
+            gain.map { $0.factors.count == width } ?? true, "gain of another width than \(shape)")
         makeUnique()
         recipe = nil
         let before = source

@@ -167,7 +167,8 @@ struct TrainableModelTests {
         #expect(model.parameters.map { $0.rowMajor() } == again.parameters.map { $0.rowMajor() })
         let table = try #require(model.parameters.first).rowMajor()
         let mean = table.reduce(0) { $0 + Double($1) } / Double(table.count)
-        let deviation = (table.reduce(0) { $0 + Double($1 * $1) } / Double(table.count)).squareRoot()
+        let squares = table.reduce(0) { $0 + Double($1 * $1) }
+        let deviation = (squares / Double(table.count)).squareRoot()
         #expect(abs(mean) < 0.02 * 4 / Double(table.count).squareRoot())
         #expect(abs(deviation - 0.02) < 0.001)
         let tokens = try base.tokens(1)

@@ -102,7 +102,9 @@ struct TrainingBitsTests {
                 }
             )
         }
-        let total = samples.reduce(0.0) { $0 + $1.weights.dropFirst().reduce(0) { $0 + Double($1) } }
+        let total = samples.reduce(0.0) { sum, sample in
+            sample.weights.dropFirst().reduce(sum) { $0 + Double($1) }
+        }
         var statistics = LossStatistics()
         var (first, tokensBefore) = (0, 0)
         while first < samples.count {

@@ -144,8 +144,8 @@ struct AttentionTests {
                 values: gathered(v, rows: rows, on: device), segments: [one],
                 layer: 0, in: own, on: single)
             let alone = attention(
-                queries: gathered(q, rows: rows, on: device), segments: [one], layer: 0, shape: shape, in: own,
-                on: single)
+                queries: gathered(q, rows: rows, on: device), segments: [one], layer: 0,
+                shape: shape, in: own, on: single)
             #expect(
                 gathered(together, rows: rows, on: device).values.bits == alone.values.bits)
         }

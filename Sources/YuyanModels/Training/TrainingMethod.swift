@@ -19,6 +19,7 @@ public struct FreezeRule: Sendable, Hashable {
     /// Weights outside the layers, as names in their paths: `embed_tokens`, `norm`, `lm_head`.
     public var others: [String]
 
+    /// Nothing but whole layers, unless told otherwise.
     public init(layers: Int, modules: [String]? = nil, others: [String] = []) {
         self.layers = layers
         self.modules = modules
@@ -62,6 +63,7 @@ public enum TrainingError: Error, Hashable, Sendable, CustomStringConvertible {
     /// No weight is trained.
     case nothingTrained(model: String, wanted: String, names: [String])
 
+    /// What was asked for, and the names that exist.
     public var description: String {
         switch self {
         case .nothingTrained(let model, let wanted, let names):

@@ -30,12 +30,13 @@ struct AdapterConfiguration: Sendable {
         file = document.name
         let reader = Reader(file: document.name, root: document.root)
         try reader.refuseUnsupported()
-        rank = try reader.values.rank(document.root.optionalInt("r") ?? 8, key: "r")
-        alpha = try reader.values.finite(document.root.optionalDouble("lora_alpha") ?? 8, "lora_alpha")
+        let values = reader.values
+        rank = try values.rank(document.root.optionalInt("r") ?? 8, key: "r")
+        alpha = try values.finite(document.root.optionalDouble("lora_alpha") ?? 8, "lora_alpha")
         dividesByRoot = try document.root.optionalBool("use_rslora") ?? false
         hasMagnitudes = try document.root.optionalBool("use_dora") ?? false
-        rankPattern = try reader.pattern("rank_pattern") { try reader.values.rank($0.int, key: $1) }
-        alphaPattern = try reader.pattern("alpha_pattern") { try reader.values.finite($0.double, $1) }
+        rankPattern = try reader.pattern("rank_pattern") { try values.rank($0.int, key: $1) }
+        alphaPattern = try reader.pattern("alpha_pattern") { try values.finite($0.double, $1) }
         guard let targets = try reader.names("target_modules") else {
             throw AdapterError.configuration(
                 file: document.name, key: "target_modules", found: "missing or empty",

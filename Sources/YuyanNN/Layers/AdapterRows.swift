@@ -10,7 +10,16 @@ public struct AdapterRows: Sendable {
         let adapter: LowRankAdapter
         /// Rows in ascending order; nil for all of them.
         var rows: [Int]?
+
+        /// Its updates of some projections, with the projections' places.
+        func updates(of projections: [any Projection]) -> [PlacedUpdate] {
+            projections.enumerated().compactMap { index, projection in
+                projection.module.flatMap { adapter.update(of: $0) }.map { (index, $0) }
+            }
+        }
     }
+
+    typealias PlacedUpdate = (index: Int, update: LowRankAdapter.Update)
 
     private let groups: [Group]
     /// For each row of the activation, its row in the pass; nil if they are all rows in order.
@@ -59,13 +68,7 @@ public struct AdapterRows: Sendable {
     ) {
         var single: [RowUpdate] = []
         for group in groups {
-            var targets: [(index: Int, update: LowRankAdapter.Update)] = []
-            for (index, projection) in projections.enumerated() {
-                guard let module = projection.module,
-                    let update = group.adapter.update(of: module)
-                else { continue }
-                targets.append((index, update))
-            }
+            let targets = group.updates(of: projections)
             guard !targets.isEmpty else { continue }
             let count = group.rows?.count ?? x.rowCount
             if count <= Self.mostSingleRows, device.training == nil {
@@ -83,12 +86,22 @@ public struct AdapterRows: Sendable {
             let input = group.rows.map { gathered(x, rows: $0, on: device) } ?? x
             let inner = self.inner(input, of: group, targets.map(\.update), on: device)
             for ((index, update), inner) in zip(targets, inner) {
-                products[index].add(
-                    linear(scaled(inner, by: update.scale, on: device), update.up, on: device),
-                    at: group.rows, gain: update.gain, on: device)
+                products[index].add(update, inner: inner, at: group.rows, on: device)
             }
         }
         if !single.isEmpty { updateRows(&products, single, input: x, on: device) }
+    }
+
+    /// The updates of some projections, if one adapter has all rows and nothing is dropped out; then
+    /// what their `down` gives may be computed together with the projections' own products.
+    func sharedUpdates(
+        of projections: [any Projection], rowCount: Int, on device: Device
+    ) -> [PlacedUpdate]? {
+        guard groups.count == 1, groups[0].rows == nil else { return nil }
+        let isTraining = device.training != nil
+        guard isTraining || rowCount > Self.mostSingleRows else { return nil }
+        let updates = groups[0].updates(of: projections)
+        return isTraining && updates.contains { $0.update.dropout > 0 } ? nil : updates
     }
 
     /// What each update's `down` gives; with dropout, each of an input of its own.
@@ -109,6 +122,17 @@ public struct AdapterRows: Sendable {
 
     /// Rows of one adapter up to which each is computed by itself, beside those of other adapters.
     private static let mostSingleRows = 2
+}
+
+extension Tensor {
+    /// Adds what an update makes of its inner product to rows of this projection's product.
+    mutating func add(
+        _ update: LowRankAdapter.Update, inner: Tensor, at rows: [Int]?, on device: Device
+    ) {
+        add(
+            linear(scaled(inner, by: update.scale, on: device), update.up, on: device), at: rows,
+            gain: update.gain, on: device)
+    }
 }
 
 extension TokenBatch {

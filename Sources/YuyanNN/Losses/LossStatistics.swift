@@ -13,6 +13,7 @@ public struct LossStatistics: Sendable, Hashable {
     /// Sum of the entropies of their distributions, in nats.
     public var entropySum = 0.0
 
+    /// Nothing yet.
     public init() {}
 
     /// Mean loss by weight: what is reported as `loss`.

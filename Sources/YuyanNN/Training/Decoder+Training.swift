@@ -34,7 +34,8 @@ extension Decoder {
         hidden: Tensor, rows: [Int], of batch: TokenBatch, on device: Device
     ) -> (x: Tensor, head: OutputHead) {
         device.training?.place = "model.norm"
-        let wanted = rows.count == hidden.rowCount && rows.first == 0
+        let wanted =
+            rows.count == hidden.rowCount && rows.first == 0
             ? hidden : gathered(hidden, rows: rows, on: device)
         let x = norm(wanted, on: device)
         device.training?.place = "lm_head"

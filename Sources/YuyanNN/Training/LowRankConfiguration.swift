@@ -22,6 +22,7 @@ public struct LowRankConfiguration: Sendable {
     public var rank = 8
     /// The update is multiplied by `alpha / r`.
     public var alpha = 16.0
+    /// What is updated.
     public var targets = Targets.allLinear
     /// Taken out of the targets again.
     public var excluded: Targets?
@@ -39,9 +40,11 @@ public struct LowRankConfiguration: Sendable {
     ///
     /// With magnitudes too only the low-rank branch is dropped out; PEFT drops the base's input as well.
     public var dropout: Float = 0
+    /// How `A` begins.
     public var initialization = Initialization.kaiming
     /// Key of the random numbers of `A`.
     public var seed: UInt64 = 0
 
+    /// Rank 8, alpha 16, every projection but the head.
     public init() {}
 }

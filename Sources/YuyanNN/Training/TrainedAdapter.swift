@@ -23,6 +23,7 @@ public final class TrainedAdapter {
         fileprivate let matrices: (down: PackedMatrix, up: PackedMatrix)
     }
 
+    /// What was asked for.
     public let configuration: LowRankConfiguration
     /// In the order of the model.
     package let modules: [Module]

@@ -2,7 +2,7 @@ import Synchronization
 
 /// The first operation of a pass that gave a number that is not finite.
 public struct NumericalFault: Error, Hashable, Sendable, CustomStringConvertible {
-    /// Which way the pass was going.
+    /// Ways that a pass goes.
     public enum Direction: String, Sendable {
         case forward
         case backward
@@ -12,14 +12,18 @@ public struct NumericalFault: Error, Hashable, Sendable, CustomStringConvertible
     public let operation: String
     /// The part of the model, such as `model.layers.3`.
     public let place: String
+    /// Which way the pass was going.
     public let direction: Direction
-    /// Index of the first such element, its value, and how many there are.
+    /// Index of the first such element.
     public let element: Int
+    /// Its value.
     public let value: Float
+    /// How many there are.
     public let count: Int
     /// Sizes of the tensor.
     public let shape: [Int]
 
+    /// The place, the operation, the number, and what to try.
     public var description: String {
         let what = direction == .forward ? "the output of" : "the gradient that reached"
         return "\(place): \(what) '\(operation)' \(shape) has \(count) numbers that are not "
