@@ -46,6 +46,6 @@ package func rotatedGradient(
     _ dy: Tensor, headDimension: Int, table: RotaryTable, pairing: RotaryPairing = .halves,
     on device: Device
 ) -> Tensor {
-    let back = RotaryTable(cosine: table.cosine, sine: scaled(table.sine, by: -1))
+    let back = RotaryTable(cosine: table.cosine, sine: scaled(table.sine, by: -1, on: device))
     return rotated(dy, headDimension: headDimension, table: back, pairing: pairing, on: device)
 }
