@@ -1,3 +1,4 @@
+import CYuyanKernels
 import TestSupport
 import YuyanFormats
 

@@ -1,5 +1,6 @@
 import TestSupport
 import Testing
+import YuyanFormats
 import YuyanTensor
 
 @testable import YuyanNN

@@ -1,5 +1,7 @@
 import TestSupport
 import Testing
+import YuyanFormats
+import YuyanTensor
 
 @testable import YuyanNN
 
