@@ -71,7 +71,8 @@ extension MappedFile {
         guard magic == 0x8B1F, method == 8 else {
             throw .badMagic(
                 file: path,
-                found: "0x\(String(magic.byteSwapped, radix: 16)) at byte \(start), method \(method)",
+                found:
+                    "0x\(String(magic.byteSwapped, radix: 16)) at byte \(start), method \(method)",
                 expected: "gzip data, 0x1f8b with method 8")
         }
         let flags = try reader.integer(UInt8.self, "a gzip header", in: bytes)

@@ -182,7 +182,8 @@ struct Inflater {
         let distanceCount = try take(5, input) + 1
         let lengthCount = try take(4, input) + 4
         guard literalCount <= 286, distanceCount <= 30 else {
-            throw fault("\(literalCount) literals, \(distanceCount) distances", "286 and 30 at most")
+            throw fault(
+                "\(literalCount) literals, \(distanceCount) distances", "286 and 30 at most")
         }
         var codeLengths = [UInt8](repeating: 0, count: 19)
         for index in 0..<lengthCount {

@@ -93,7 +93,9 @@ extension RenderableChat {
             return AnswerSpan(turn: turn, bytes: given.count..<end, method: .prefixes)
         }
         if let given, message > 0, let history = part(message, false), bytes.starts(with: history) {
-            let shared = zip(given, bytes).prefix { $0 == $1 }.count
+            var shared = zip(given, bytes).prefix { $0 == $1 }.count
+            // Two characters may share their first bytes.
+            while shared < bytes.count, bytes[shared] & 0xC0 == 0x80 { shared -= 1 }
             let method: AnswerSpan.Method = shared == given.count ? .untilStop : .sharedStart
             if shared > history.count, shared >= done,
                 let end = end ?? stop(in: whole, from: shared), shared < end

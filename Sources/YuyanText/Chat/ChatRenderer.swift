@@ -120,7 +120,8 @@ package struct RenderableChat: Sendable {
 
     /// The text of a message's content as it stands in a rendering, marks included.
     package func content(_ index: Int) -> String {
-        guard case .object(let message) = messages[index], case .string(let text)? = message["content"]
+        guard case .object(let message) = messages[index],
+            case .string(let text)? = message["content"]
         else { return "" }
         return text
     }

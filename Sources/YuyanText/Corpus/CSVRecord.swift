@@ -79,8 +79,9 @@ enum CSVRecord {
                 }
             }
             if state == .quoted {
-                fault = CSVFault(what: "has an opening quote in field \(fields.count + 1) that is "
-                    + "never closed")
+                fault = CSVFault(
+                    what: "has an opening quote in field \(fields.count + 1) that is "
+                        + "never closed")
             }
             close()
         }

@@ -133,6 +133,20 @@ public struct CorpusFile: Sendable {
         format == .jsonArray ? position + 1 : index.line(of: position)
     }
 
+    /// A number that changes with the length of the file, its rows, and its first and last 64 KiB.
+    package var fingerprint: UInt64 {
+        var hash = StableHash()
+        hash.add(UInt64(file.count))
+        hash.add(UInt64(count))
+        let length = min(file.count, 1 << 16)
+        file.withBytes { bytes in
+            for range in [0..<length, file.count - length..<file.count] {
+                bytes.extracting(range).withUnsafeBytes { for byte in $0 { hash.add(byte) } }
+            }
+        }
+        return hash.value
+    }
+
     private func line(at offset: Int) -> Int {
         file.withBytes { bytes in
             bytes.extracting(0..<offset).withUnsafeBytes { 1 + $0.count { $0 == 0x0A } }
@@ -188,7 +202,9 @@ public struct CorpusFile: Sendable {
         case "json":
             // Lines of objects are often called so, too.
             let first = file.withBytes { bytes in
-                bytes.withUnsafeBytes { $0.first { $0 > 0x20 && ![0xEF, 0xBB, 0xBF].contains($0) } }
+                bytes.withUnsafeBytes {
+                    $0.first { $0 > 0x20 && ![0xEF, 0xBB, 0xBF].contains($0) }
+                }
             }
             return first == UInt8(ascii: "{") ? .jsonLines : .jsonArray
         default:

@@ -70,6 +70,18 @@ package struct TrainingData: Sendable {
         self.validation = validation.count > 0 ? validation : nil
     }
 
+    /// Tells whether files are those of an earlier run: changes with their lengths, rows and ends.
+    ///
+    /// For checkpoints: a cursor into other data would go on with other rows.
+    package var fingerprint: String {
+        var hash = StableHash()
+        for share in training.shares + (validation?.shares ?? []) {
+            share.dataset.addFingerprint(to: &hash)
+            hash.add(UInt64(share.range.count))
+        }
+        return String(hash.value, radix: 16)
+    }
+
     /// Whether there is anything to validate on.
     package var hasValidation: Bool { validation != nil }
 
@@ -185,6 +197,12 @@ package struct TrainingData: Sendable {
             throw .setting(
                 key: "val_size", found: "\(wanted) of \(total) rows",
                 expected: "fewer, so that some are left to train on")
+        }
+        if let twice = datasets.first(where: { $0.count > $0.fileRowCount }), wanted > 0 {
+            throw .setting(
+                key: "val_size",
+                found: "given, with \(twice.count) of \(twice.fileRowCount) rows of \(twice.name)",
+                expected: "no repeated rows, which would be in both parts; use eval_dataset")
         }
         var (training, validation): ([RowStream.Share], [RowStream.Share]) = ([], [])
         var (seen, held) = (0, 0)

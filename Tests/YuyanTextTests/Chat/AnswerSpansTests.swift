@@ -75,7 +75,8 @@ struct AnswerSpansTests {
 
     @Test("that cannot be found are an error that names the turn")
     func missing() throws {
-        let source = "{% for m in messages %}{{ m.content | upper + 'x' * messages|length }}{% endfor %}"
+        let source =
+            "{% for m in messages %}{{ m.content | upper + 'x' * messages|length }}{% endfor %}"
         #expect(throws: AnswerNotFound(turn: 3)) { try chat(source, dialogue).answers([2]) }
     }
 
@@ -87,8 +88,28 @@ struct AnswerSpansTests {
 
     @Test("need no conversation before the first answer")
     func startsWithAnswer() throws {
-        let turns = [ChatTurn(role: "assistant", content: "Hello"), ChatTurn(role: "user", content: "Hi")]
+        let turns = [
+            ChatTurn(role: "assistant", content: "Hello"), ChatTurn(role: "user", content: "Hi"),
+        ]
         let answers = try chat(ChatFixture.chatML, turns).answers([0])
         #expect(texts(answers) == ["Hello<|im_end|>\n"])
+    }
+}
+
+@Suite("Chat fingerprints")
+struct ChatFingerprintTests {
+    @Test("tell templates and tokenizers apart, and are the same for the same")
+    func differences() throws {
+        func fingerprint(_ tokenizer: String, _ source: String) throws -> String {
+            ChatRenderer(
+                tokenizer: try Tokenizer(directory: Goldens.path("tokenizers/" + tokenizer)),
+                template: try ChatTemplate(source: source)
+            ).fingerprint
+        }
+        let first = try fingerprint("qwen2", ChatFixture.chatML)
+        #expect(first.utf8.count == 16)
+        #expect(try fingerprint("qwen2", ChatFixture.chatML + "{# a comment #}") == first)
+        #expect(try fingerprint("qwen2", ChatFixture.chatML + " ") != first)
+        #expect(try fingerprint("smollm", ChatFixture.chatML) != first)
     }
 }

@@ -7,7 +7,7 @@ import YuyanFormats
 @Suite("Token places")
 struct TokenPlacesTests {
     private func renderer(_ tokenizer: String) throws -> ChatRenderer {
-        return ChatRenderer(
+        ChatRenderer(
             tokenizer: try Tokenizer(directory: Goldens.path("tokenizers/" + tokenizer)),
             template: try ChatTemplate(source: ChatFixture.chatML))
     }

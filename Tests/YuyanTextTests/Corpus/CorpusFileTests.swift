@@ -77,7 +77,9 @@ struct CorpusFileTests {
             }
             #expect(isRefused == (golden["error"] != nil), "\(index): \(text.debugDescription)")
             guard let expected = golden["rows"]?.array, !isRefused else { continue }
-            let wanted = expected.map { row in (row.array.map(Array.init) ?? []).map { $0.string ?? "" } }
+            let wanted = expected.map { row in
+                (row.array.map(Array.init) ?? []).map { $0.string ?? "" }
+            }
             #expect(rows == wanted, "\(index): \(text.debugDescription)")
         }
     }
@@ -99,7 +101,8 @@ struct CorpusFileTests {
             var text = ""
             for _ in 0..<60 {
                 let count = Int.random(in: 0...80, using: &random)
-                text += String((0..<count).map { _ in "ab é🙂日 ".randomElement(using: &random) ?? "a" })
+                text += String(
+                    (0..<count).map { _ in "ab é🙂日 ".randomElement(using: &random) ?? "a" })
                 text += "\n"
             }
             let path = folder.file("x\(length).txt", Array(text.utf8))
@@ -117,7 +120,8 @@ struct CorpusFileTests {
     @Test("packed with gzip are the same rows")
     func gzip() throws {
         let goldens = try JSONDocument(path: Goldens.path("data/gzip.json")).root
-        let golden = try #require(goldens.array?.first { $0["name"]?.string == "two members and zeros" })
+        let golden = try #require(
+            goldens.array?.first { $0["name"]?.string == "two members and zeros" })
         let path = folder.file("x.txt.gz", decodedBase64(try golden.string("packed")))
         let file = try CorpusFile(path: path)
         #expect(file.isPacked && file.format == .text)
@@ -148,7 +152,8 @@ struct CorpusFileTests {
         #expect(reason(csv, 3) == "")
         let broken = folder.file("x.txt", [0x61, 0x0A, 0xFF, 0xFE, 0x0A])
         #expect(reason(try CorpusFile(path: broken), 0).contains("not UTF-8"))
-        let bytes = Array("{\"text\": \"".utf8) + [0xC0, 0x80] + Array("\"}\n{\"text\": \"b\"}\n".utf8)
+        let bytes =
+            Array("{\"text\": \"".utf8) + [0xC0, 0x80] + Array("\"}\n{\"text\": \"b\"}\n".utf8)
         let invalid = try CorpusFile(path: folder.file("y.jsonl", bytes))
         #expect(reason(invalid, 0).contains("UTF-8") && reason(invalid, 1) == "")
     }
@@ -180,7 +185,8 @@ struct CorpusFileTests {
     func hostile() throws {
         let deep = String(repeating: "[", count: 100_000)
         let huge = "{\"text\": \"" + String(repeating: "x", count: 4_000_000) + "\"}"
-        let file = try file("x.jsonl", "{\"a\": \(deep)\n{\"text\": \"open\n\(huge)\n{\"text\": \"d\"}\n")
+        let file = try file(
+            "x.jsonl", "{\"a\": \(deep)\n{\"text\": \"open\n\(huge)\n{\"text\": \"d\"}\n")
         #expect(file.count == 4)
         #expect(throws: CorpusError.self) { try file.row(0) }
         #expect(throws: CorpusError.self) { try file.row(1) }

@@ -1,6 +1,7 @@
 import TestSupport
 import Testing
 import YuyanTensor
+import YuyanText
 
 @testable import YuyanTrain
 
@@ -12,7 +13,8 @@ struct DataLoaderTests {
     func resume(_ isPacked: Bool, _ batchSize: Int) throws {
         let fixture = try DataFixture()
         var options = fixture.options(
-            fixture.dialogues("a.jsonl", count: 23), fixture.dialogues("b.jsonl", count: 14, seed: 2))
+            fixture.dialogues("a.jsonl", count: 23),
+            fixture.dialogues("b.jsonl", count: 14, seed: 2))
         options.isPacked = isPacked
         options.packingWindow = 8
         options.cutoffLength = 160
@@ -72,7 +74,9 @@ struct DataLoaderTests {
             batches.flatMap { segments($0.batch) }.sorted { $0.lexicographicallyPrecedes($1) }
         }
         #expect(samples(packed) == samples(alone))
-        let weights = { (batches: [LoadedBatch]) in batches.reduce(0) { $0 + $1.batch.supervisedCount } }
+        let weights = { (batches: [LoadedBatch]) in
+            batches.reduce(0) { $0 + $1.batch.supervisedCount }
+        }
         #expect(weights(packed) == weights(alone))
         // Nothing predicts the first token of a sample from the sample before.
         for batch in packed {

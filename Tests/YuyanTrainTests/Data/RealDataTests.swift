@@ -18,9 +18,10 @@ struct RealDataTests {
         let source = try #require(tokenizer.chatTemplate)
         var options = DataOptions()
         options.datasets = names
-        options.folder = try #require(DataSets.path("dataset_info.json").map { path in
-            String(path.dropLast("/dataset_info.json".utf8.count))
-        })
+        options.folder = try #require(
+            DataSets.path("dataset_info.json").map { path in
+                String(path.dropLast("/dataset_info.json".utf8.count))
+            })
         change(&options)
         let data = try TrainingData(
             options, tokenizer: tokenizer, template: try ChatTemplate(source: source))
@@ -48,9 +49,11 @@ struct RealDataTests {
         #expect(preview.sample.tokens.last.map { tokenizer.text(of: $0) } == "<|im_end|>")
     }
 
-    @Test("of preferences and verdicts are parsed whole", arguments: [
-        "dpo_en_demo", "dpo_zh_demo", "kto_en_demo", "v1_dpo_demo.jsonl",
-    ])
+    @Test(
+        "of preferences and verdicts are parsed whole",
+        arguments: [
+            "dpo_en_demo", "dpo_zh_demo", "kto_en_demo", "v1_dpo_demo.jsonl",
+        ])
     func preferences(_ name: String) throws {
         let folder = try #require(DataSets.path("dataset_info.json")).dropLast(18)
         let info = try DatasetInfo(folder: String(folder))

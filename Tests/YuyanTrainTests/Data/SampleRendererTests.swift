@@ -22,7 +22,8 @@ struct SampleRendererTests {
             }
             let renderer = SampleRenderer(
                 tokenizer: tokenizer,
-                chat: ChatRenderer(tokenizer: tokenizer, template: try ChatTemplate(source: source)),
+                chat: ChatRenderer(
+                    tokenizer: tokenizer, template: try ChatTemplate(source: source)),
                 options: DataOptions())
             let fields = try golden.object("row")
             let shape = try DataShape(of: fields, ShapeNames())
@@ -95,7 +96,8 @@ struct SampleRendererTests {
         #expect(try weights("\"loss\": false", "\"loss\": true") == [1])
         #expect(try weights("\"loss_scale\": 0.5", "\"loss_scale\": 2") == [0.5, 2])
         #expect(try weights("\"weight\": 0", "\"weight\": 1") == [1])
-        #expect(try weights("\"loss_weight\": 0.25, \"loss\": true", "\"name\": \"x\"") == [0.25, 1])
+        #expect(
+            try weights("\"loss_weight\": 0.25, \"loss\": true", "\"name\": \"x\"") == [0.25, 1])
     }
 
     @Test("learns the completion of plain texts, and the end, but not the prompt")
@@ -177,7 +179,8 @@ struct SampleRendererTests {
         let preview = SamplePreview(sample: sample, tokenizer: fixture.tokenizer)
         let text = preview.text(isColoured: false)
         #expect(text.contains("assistant\n[one<|im_end|>]\n<|im_start|>user\nc d"))
-        #expect(text.contains("f:1: \(sample.tokens.count) tokens, \(sample.supervisedCount) of them"))
+        #expect(
+            text.contains("f:1: \(sample.tokens.count) tokens, \(sample.supervisedCount) of them"))
         #expect(preview.text(isColoured: true).contains("\u{1B}[32mone<|im_end|>\u{1B}[0m"))
         let hostile = try self.sample(#"{"instruction": "\u001b[31m\u0007", "output": "x"}"#)
         let shown = SamplePreview(sample: hostile.sample, tokenizer: fixture.tokenizer)

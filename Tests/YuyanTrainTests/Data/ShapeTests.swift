@@ -7,7 +7,9 @@ import YuyanText
 
 @Suite("Shapes of rows")
 struct ShapeTests {
-    private func parse(_ row: String, _ names: ShapeNames = ShapeNames()) throws -> (DataShape, DataRow) {
+    private func parse(_ row: String, _ names: ShapeNames = ShapeNames()) throws -> (
+        DataShape, DataRow
+    ) {
         let fields = try JSONDocument(bytes: Array(row.utf8), name: "row").root
         let shape = try DataShape(of: fields, names)
         return (shape, try RowParser(shape: shape, names: names).parse(fields))
@@ -48,8 +50,14 @@ struct ShapeTests {
         let rows = [
             (#"{"text": "a"}"#, "text"),
             (#"{"instruction": "a", "input": "", "output": "b"}"#, "alpaca"),
-            (#"{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}"#, "sharegpt"),
-            (#"{"conversation": [{"human": "a", "assistant": "b"}]}"#, "pairs of human and assistant"),
+            (
+                #"{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}"#,
+                "sharegpt"
+            ),
+            (
+                #"{"conversation": [{"human": "a", "assistant": "b"}]}"#,
+                "pairs of human and assistant"
+            ),
             (#"{"messages": [{"role": "user", "content": "a"}], "text": null}"#, "messages"),
             (#"{"query": "a", "response": "b"}"#, "query and response"),
             (#"{"question": "a", "answer": "b"}"#, "query and response"),
@@ -57,9 +65,18 @@ struct ShapeTests {
             (#"{"input": "a", "target": "b"}"#, "query and response"),
             (#"{"prompt": "a", "completion": "b"}"#, "prompt and completion"),
             (#"{"prompt": "a", "answer_key": 1}"#, "prompt only"),
-            (#"{"prompt": "a", "chosen": "b", "rejected": "c"}"#, "prompt and completion, preference"),
-            (#"{"prompt": "a", "completion": "b", "label": true}"#, "prompt and completion, with a verdict"),
-            (#"{"prompt": "a", "completions": ["b"], "labels": [true]}"#, "prompt and completion, stepwise"),
+            (
+                #"{"prompt": "a", "chosen": "b", "rejected": "c"}"#,
+                "prompt and completion, preference"
+            ),
+            (
+                #"{"prompt": "a", "completion": "b", "label": true}"#,
+                "prompt and completion, with a verdict"
+            ),
+            (
+                #"{"prompt": "a", "completions": ["b"], "labels": [true]}"#,
+                "prompt and completion, stepwise"
+            ),
             (#"{"instruction": "a", "chosen": "b", "rejected": "c"}"#, "alpaca, preference"),
             (#"{"instruction": "a", "output": "b", "kto_tag": false}"#, "alpaca, with a verdict"),
         ]
@@ -74,10 +91,16 @@ struct ShapeTests {
         #expect(
             try turns(row)
                 == ["system: be", "user: q", "assistant: a", "user: do\nit", "assistant: done"])
-        #expect(try turns(#"{"instruction": "", "input": "i", "output": "o"}"#) == ["user: i", "assistant: o"])
+        #expect(
+            try turns(#"{"instruction": "", "input": "i", "output": "o"}"#) == [
+                "user: i", "assistant: o",
+            ])
         var names = ShapeNames(base: .alpaca)
         names.columns = ["prompt": "q", "response": "a"]
-        #expect(try turns(#"{"q": "x", "a": "y", "instruction": 3}"#, names) == ["user: x", "assistant: y"])
+        #expect(
+            try turns(#"{"q": "x", "a": "y", "instruction": 3}"#, names) == [
+                "user: x", "assistant: y",
+            ])
     }
 
     @Test("of sharegpt read calls, observations, tools and other names")
@@ -95,12 +118,16 @@ struct ShapeTests {
         #expect(conversation.tools.map(\.name) == ["f"])
         var names = ShapeNames(base: .sharegpt)
         names.columns = ["messages": "talk"]
-        names.tags = ["role_tag": "who", "content_tag": "what", "user_tag": "U", "assistant_tag": "A"]
+        names.tags = [
+            "role_tag": "who", "content_tag": "what", "user_tag": "U", "assistant_tag": "A",
+        ]
         #expect(
             try turns(#"{"talk": [{"who": "U", "what": "x"}, {"who": "A", "what": "y"}]}"#, names)
                 == ["user: x", "assistant: y"])
-        let pairs = #"{"system": "s", "conversation": [{"human": "a", "assistant": "b"}, {"human": "c", "assistant": "d"}]}"#
-        #expect(try turns(pairs) == ["system: s", "user: a", "assistant: b", "user: c", "assistant: d"])
+        let pairs =
+            #"{"system": "s", "conversation": [{"human": "a", "assistant": "b"}, {"human": "c", "assistant": "d"}]}"#
+        #expect(
+            try turns(pairs) == ["system: s", "user: a", "assistant: b", "user: c", "assistant: d"])
     }
 
     @Test("of messages read parts, calls and the roles of ms-swift")
@@ -125,9 +152,11 @@ struct ShapeTests {
             "function": {"name": "f"}}]}
             """#
         #expect(try turns(calls) == ["user: a", "assistant: - f({\"x\": 2})"])
-        guard case .text(let text, true) = try parse(
-            #"{"messages": [{"role": "assistant", "content": "learn me"}]}"#
-        ).1 else { return #expect(Bool(false), "a single answer is a text") }
+        guard
+            case .text(let text, true) = try parse(
+                #"{"messages": [{"role": "assistant", "content": "learn me"}]}"#
+            ).1
+        else { return #expect(Bool(false), "a single answer is a text") }
         #expect(text == "learn me")
     }
 
@@ -164,12 +193,19 @@ struct ShapeTests {
     func verdicts() throws {
         var names = ShapeNames(base: .sharegpt)
         names.columns = ["messages": "messages", "kto_tag": "label"]
-        names.tags = ["role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"]
-        let messages = #"{"messages": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "c"}], "label": false}"#
+        names.tags = [
+            "role_tag": "role", "content_tag": "content", "user_tag": "user",
+            "assistant_tag": "assistant",
+        ]
+        let messages =
+            #"{"messages": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "c"}], "label": false}"#
         let rows: [(String, ShapeNames)] = [
             (messages, ShapeNames()), (messages, names),
             (#"{"instruction": "p", "output": "c", "kto_tag": false}"#, ShapeNames()),
-            (#"{"prompt": [{"role": "user", "content": "p"}], "completion": [{"role": "assistant", "content": "c"}], "label": false}"#, ShapeNames()),
+            (
+                #"{"prompt": [{"role": "user", "content": "p"}], "completion": [{"role": "assistant", "content": "c"}], "label": false}"#,
+                ShapeNames()
+            ),
         ]
         for (row, names) in rows {
             guard case .unpaired(let unpaired) = try parse(row, names).1 else {
@@ -180,9 +216,11 @@ struct ShapeTests {
             #expect(describe(unpaired.completion) == ["assistant: c"], "\(row)")
             #expect(!unpaired.isDesirable)
         }
-        guard case .stepwise(let steps) = try parse(
-            #"{"prompt": "p", "completions": ["a", "b"], "labels": [true, false]}"#
-        ).1 else { return #expect(Bool(false), "no steps") }
+        guard
+            case .stepwise(let steps) = try parse(
+                #"{"prompt": "p", "completions": ["a", "b"], "labels": [true, false]}"#
+            ).1
+        else { return #expect(Bool(false), "no steps") }
         #expect(steps == StepwiseRow(prompt: "p", steps: ["a", "b"], labels: [true, false]))
         guard case .prompt(let prompt) = try parse(#"{"prompt": "p", "answer_key": 7}"#).1 else {
             return #expect(Bool(false), "no prompt")
@@ -201,24 +239,54 @@ struct ShapeTests {
             (#"{"instruction": "a", "output": "b", "history": [["q"]]}"#, "history[0]"),
             (#"{"conversations": []}"#, "'conversations' is empty"),
             (#"{"conversations": [{"from": "gpt", "value": "b"}]}"#, "conversations[0].from"),
-            (#"{"conversations": [{"from": "human", "value": "b"}, {"from": "human", "value": "b"}]}"#, "expected the model's turn"),
+            (
+                #"{"conversations": [{"from": "human", "value": "b"}, {"from": "human", "value": "b"}]}"#,
+                "expected the model's turn"
+            ),
             (#"{"conversations": [{"from": "human", "value": "b"}]}"#, "ends with a prompt"),
-            (#"{"conversations": [{"from": "alien", "value": "b"}]}"#, "\"alien\", expected human, gpt"),
-            (#"{"conversations": [{"from": "human", "value": ""}, {"from": "gpt", "value": "b"}]}"#, "conversations[0].value' is empty"),
-            (#"{"conversations": [{"from": "human", "value": "b"}, {"from": "function_call", "value": "no json"}]}"#, "not JSON"),
+            (
+                #"{"conversations": [{"from": "alien", "value": "b"}]}"#,
+                "\"alien\", expected human, gpt"
+            ),
+            (
+                #"{"conversations": [{"from": "human", "value": ""}, {"from": "gpt", "value": "b"}]}"#,
+                "conversations[0].value' is empty"
+            ),
+            (
+                #"{"conversations": [{"from": "human", "value": "b"}, {"from": "function_call", "value": "no json"}]}"#,
+                "not JSON"
+            ),
             (#"{"messages": []}"#, "'messages' is empty"),
             (#"{"messages": "hi"}"#, "expected a list of messages"),
-            (#"{"messages": [{"role": "wizard", "content": "b"}]}"#, "messages[0].role' is \"wizard\""),
+            (
+                #"{"messages": [{"role": "wizard", "content": "b"}]}"#,
+                "messages[0].role' is \"wizard\""
+            ),
             (#"{"messages": [{"content": "b"}]}"#, "messages[0].role' is missing"),
             (#"{"messages": [{"role": "user", "content": ""}]}"#, "messages[0].content' is empty"),
             (#"{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}"#, "image_url"),
-            (#"{"messages": [{"role": "assistant", "content": "a", "loss_scale": -1}]}"#, "messages[0].loss_scale"),
+            (
+                #"{"messages": [{"role": "assistant", "content": "a", "loss_scale": -1}]}"#,
+                "messages[0].loss_scale"
+            ),
             (#"{"messages": [{"role": "user", "content": "a"}], "images": ["x.png"]}"#, "pictures"),
-            (#"{"messages": [{"role": "user", "content": "a"}], "label": 3}"#, "'label' is the number 3.0"),
+            (
+                #"{"messages": [{"role": "user", "content": "a"}], "label": 3}"#,
+                "'label' is the number 3.0"
+            ),
             (#"{"messages": [{"role": "user", "content": "a"}], "tools": "{"}"#, "'tools' is"),
-            (#"{"prompt": "a", "completion": [{"role": "assistant", "content": "b"}]}"#, "as the prompt is one"),
-            (#"{"prompt": "a", "completions": ["b"], "labels": [true, false]}"#, "'labels' is a list of 2"),
-            (#"{"chosen": [{"role": "assistant", "content": "b"}], "rejected": [{"role": "assistant", "content": "c"}]}"#, "turn in common"),
+            (
+                #"{"prompt": "a", "completion": [{"role": "assistant", "content": "b"}]}"#,
+                "as the prompt is one"
+            ),
+            (
+                #"{"prompt": "a", "completions": ["b"], "labels": [true, false]}"#,
+                "'labels' is a list of 2"
+            ),
+            (
+                #"{"chosen": [{"role": "assistant", "content": "b"}], "rejected": [{"role": "assistant", "content": "c"}]}"#,
+                "turn in common"
+            ),
         ]
         for (row, expected) in cases {
             #expect(fault(row).contains(expected), "\(row): \(fault(row))")

@@ -30,7 +30,8 @@ struct TrainingDataTests {
             let refusal = fixture.refusal(options)
             #expect(refusal.contains("x\(index).jsonl") && refusal.contains(message), "\(refusal)")
             options.badRows = .skip
-            let survey = try fixture.data(options).survey(.training, pool: ThreadPool(threadCount: 2))
+            let survey = try fixture.data(options).survey(
+                .training, pool: ThreadPool(threadCount: 2))
             #expect(survey.tally.samples == 2 && survey.tally.skippedCount == 1)
             #expect(survey.tally.problems.first?.source.row == 2)
             let batches = try drain(try fixture.data(options).loader(.training, epochs: 2))
@@ -46,7 +47,8 @@ struct TrainingDataTests {
         var options = fixture.options(fixture.file("x.jsonl", [unanswered, unanswered]))
         #expect(fixture.refusal(options).contains("x.jsonl:1: has no answer"))
         options.badRows = .skip
-        #expect(fixture.refusal(options).contains("none of 2 rows gives anything to learn; the first"))
+        #expect(
+            fixture.refusal(options).contains("none of 2 rows gives anything to learn; the first"))
         let loader = try fixture.data(options).loader(.training)
         #expect(throws: DataError.self) { try loader.next() }
         #expect(throws: DataError.self) { try fixture.data(options).preview() }
@@ -105,20 +107,24 @@ struct TrainingDataTests {
     func registry() throws {
         let fixture = try DataFixture()
         _ = fixture.dialogues("a.jsonl", count: 20)
-        _ = fixture.file("talk.jsonl", [
-            #"{"talk": [{"who": "U", "what": "x"}, {"who": "A", "what": "y"}]}"#
-        ])
+        _ = fixture.file(
+            "talk.jsonl",
+            [
+                #"{"talk": [{"who": "U", "what": "x"}, {"who": "A", "what": "y"}]}"#
+            ])
         _ = fixture.file("plain.jsonl", [#"{"body": "some words"}"#])
-        _ = fixture.file("dataset_info.json", [
-            """
-            {"first": {"file_name": "a.jsonl"}, "few": {"file_name": "a.jsonl", "num_samples": 5},
-             "talk": {"file_name": "talk.jsonl", "formatting": "sharegpt", "columns": {"messages": "talk"},
-              "tags": {"role_tag": "who", "content_tag": "what", "user_tag": "U", "assistant_tag": "A"}},
-             "plain": {"file_name": "plain.jsonl", "columns": {"prompt": "body"}},
-             "remote": {"hf_hub_url": "x/y"}, "odd": {"file_name": "a.jsonl", "formatting": "new"},
-             "gone": {"file_name": "gone.jsonl"}}
-            """
-        ])
+        _ = fixture.file(
+            "dataset_info.json",
+            [
+                """
+                {"first": {"file_name": "a.jsonl"}, "few": {"file_name": "a.jsonl", "num_samples": 5},
+                 "talk": {"file_name": "talk.jsonl", "formatting": "sharegpt", "columns": {"messages": "talk"},
+                  "tags": {"role_tag": "who", "content_tag": "what", "user_tag": "U", "assistant_tag": "A"}},
+                 "plain": {"file_name": "plain.jsonl", "columns": {"prompt": "body"}},
+                 "remote": {"hf_hub_url": "x/y"}, "odd": {"file_name": "a.jsonl", "formatting": "new"},
+                 "gone": {"file_name": "gone.jsonl"}}
+                """
+            ])
         func rows(_ name: String) throws -> Int {
             try fixture.data(fixture.options(name)).rowCount(.training)
         }
@@ -154,6 +160,19 @@ struct TrainingDataTests {
         #expect(data.rowCount(.training) == 5)
     }
 
+    @Test("has a fingerprint that changes with its files")
+    func fingerprint() throws {
+        let fixture = try DataFixture()
+        let path = fixture.dialogues("a.jsonl", count: 5)
+        let first = try fixture.data(fixture.options(path)).fingerprint
+        #expect(try fixture.data(fixture.options(path)).fingerprint == first)
+        _ = fixture.dialogues("a.jsonl", count: 5, seed: 2)
+        #expect(try fixture.data(fixture.options(path)).fingerprint != first)
+        var options = fixture.options(path + "#9")
+        options.validation = .rows(1)
+        #expect(fixture.refusal(options).contains("repeated rows"))
+    }
+
     @Test("weighs data sets")
     func weights() throws {
         let fixture = try DataFixture()
@@ -184,7 +203,8 @@ struct TrainingDataTests {
         options.mixing = .interleaveUnder
         options.probabilities = [1, -1]
         #expect(fixture.refusal(options).contains("interleave_probs"))
-        let preference = fixture.file("p.jsonl", [#"{"prompt": "a", "chosen": "b", "rejected": "c"}"#])
+        let preference = fixture.file(
+            "p.jsonl", [#"{"prompt": "a", "chosen": "b", "rejected": "c"}"#])
         #expect(fixture.refusal(fixture.options(preference)).contains("not for the stage sft"))
         #expect(throws: DataError.self) {
             try TrainingData(fixture.options(path), tokenizer: fixture.tokenizer, template: nil)

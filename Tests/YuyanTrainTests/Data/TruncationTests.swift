@@ -9,7 +9,9 @@ struct TruncationTests {
     @Test("leaves as much of prompt and answer as LLaMA-Factory's function")
     func agreesWithReference() throws {
         let cases = try JSONDocument(path: Goldens.path("data/truncation.json")).root.array
-        let rows = (cases.map(Array.init) ?? []).map { ($0.array.map(Array.init) ?? []).compactMap(\.int) }
+        let rows = (cases.map(Array.init) ?? []).map {
+            ($0.array.map(Array.init) ?? []).compactMap(\.int)
+        }
         #expect(rows.count > 600)
         for row in rows {
             let (prompt, answer) = Truncation.lengths(row[0], row[1], limit: row[2])

@@ -87,7 +87,8 @@ package struct DataTally: Sendable, Hashable {
         }
         if unstopped > 0 {
             notes.append(
-                "\(unstopped) answers end without a stop token, so the model will not learn to stop")
+                "\(unstopped) answers end without a stop token, so the model will not learn to stop"
+            )
         }
         if straddling > 0 {
             notes.append(

@@ -45,7 +45,8 @@ struct RowOrder: Sendable {
         guard let pattern else {
             var place = place
             if isShuffled {
-                place = Permutation(count: count, seed: seed, stream: DataStream.epoch(epoch))[place]
+                place =
+                    Permutation(count: count, seed: seed, stream: DataStream.epoch(epoch))[place]
             }
             let dataset = starts.lastIndex { $0 <= place } ?? 0
             return Address(dataset: dataset, row: place - starts[dataset])

@@ -124,6 +124,11 @@ package struct Dataset: Sendable {
         }
     }
 
+    func addFingerprint(to hash: inout StableHash) {
+        for file in files { hash.add(file.corpus.fingerprint) }
+        hash.add(UInt64(count))
+    }
+
     /// What was found, for the user.
     package var reports: [DatasetReport] {
         files.map {

@@ -145,7 +145,8 @@ struct DatasetInfo {
         return names
     }
 
-    private func texts(_ value: JSONCursor?, _ key: String) throws(FormatError) -> [String: String] {
+    private func texts(_ value: JSONCursor?, _ key: String) throws(FormatError) -> [String: String]
+    {
         guard let value, !value.isNull else { return [:] }
         var result: [String: String] = [:]
         for (name, text) in value.entries ?? [] {

@@ -27,6 +27,12 @@ struct RowStream: Sendable {
     let renderer: SampleRenderer
 
     init(_ shares: [Share], renderer: SampleRenderer, isShuffled: Bool) throws(DataError) {
+        let isConcatenated = renderer.options.mixing == .concat
+        guard isConcatenated || !shares.contains(where: \.range.isEmpty) else {
+            throw .setting(
+                key: "val_size", found: "all rows of a data set that is mixed by its share",
+                expected: "fewer, so that some are left to train on")
+        }
         self.shares = shares.filter { !$0.range.isEmpty }
         self.renderer = renderer
         order = try RowOrder(

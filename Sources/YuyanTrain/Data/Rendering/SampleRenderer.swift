@@ -150,7 +150,8 @@ struct SampleRenderer: Sendable {
         if !rendered.spans.isEmpty {
             let places = TokenPlaces(ids, of: rendered.text, with: chat)
             for span in rendered.spans {
-                let bytes = places.unmarked(span.bytes.lowerBound)..<places.unmarked(span.bytes.upperBound)
+                let bytes =
+                    places.unmarked(span.bytes.lowerBound)..<places.unmarked(span.bytes.upperBound)
                 var tokens = places.tokens(of: bytes)
                 let isStop = { (id: Int32) in tokenizer.endOfGeneration.contains(id) }
                 if let stop = ids[tokens].lastIndex(where: isStop) {

@@ -78,7 +78,9 @@ extension DataShape {
     init(of fields: JSONCursor, _ names: ShapeNames) throws(RowFault) {
         var keys: Set<String> = []
         fields.forEachEntry { key, value in
-            if !value.isNull { keys.insert(key.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }) }
+            if !value.isNull {
+                keys.insert(key.withUnsafeBytes { String(decoding: $0, as: UTF8.self) })
+            }
         }
         if let key = ["images", "videos", "audios"].first(where: { fields[$0]?.count ?? 0 > 0 }) {
             throw RowFault(key, fields[key], expected: "text only; pictures and sound are not read")

@@ -124,7 +124,11 @@ enum MessageReader {
             guard let text = content?.string else {
                 throw RowFault(place + ".text", content, expected: "a text")
             }
-            if part["type"]?.string == "reasoning" { thoughts.append(text) } else { texts.append(text) }
+            if part["type"]?.string == "reasoning" {
+                thoughts.append(text)
+            } else {
+                texts.append(text)
+            }
         }
         turn.content = texts.joined(separator: "\n")
         if !thoughts.isEmpty { turn.reasoning = thoughts.joined(separator: "\n") }
@@ -186,7 +190,8 @@ enum ToolReader {
         return calls
     }
 
-    private static func parsed(_ value: JSONCursor, at place: String) throws(RowFault) -> JSONCursor {
+    private static func parsed(_ value: JSONCursor, at place: String) throws(RowFault) -> JSONCursor
+    {
         do throws(FormatError) {
             return try JSONDocument(bytes: Array((value.string ?? "").utf8), name: place).root
         } catch {

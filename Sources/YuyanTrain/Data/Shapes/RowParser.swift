@@ -12,7 +12,8 @@ struct RowParser: Sendable {
     func parse(_ fields: JSONCursor, endsDocument: Bool = true) throws(RowFault) -> DataRow {
         switch shape.base {
         case .text:
-            return .text(try fields.text(names.column("prompt", "text")), endsDocument: endsDocument)
+            return .text(
+                try fields.text(names.column("prompt", "text")), endsDocument: endsDocument)
         case .promptOnly:
             return .prompt(try promptOnly(fields))
         case .prompt:
@@ -102,7 +103,8 @@ struct RowParser: Sendable {
     ) throws(RowFault) -> [TrainingTurn] {
         let start = (conversation.turns.lastIndex { !$0.isAnswer } ?? -1) + 1
         guard start > 0, start < conversation.turns.count else {
-            throw RowFault("the conversation", "without a last answer", expected: "one after a prompt")
+            throw RowFault(
+                "the conversation", "without a last answer", expected: "one after a prompt")
         }
         defer { conversation.turns.removeSubrange(start...) }
         return Array(conversation.turns[start...])

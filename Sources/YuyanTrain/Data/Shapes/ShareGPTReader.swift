@@ -40,7 +40,8 @@ struct ShareGPTReader {
             guard role != .system, (role == .assistant || role == .function) == isAnswerDue else {
                 throw RowFault(
                     "\(place).\(roleKey)", element[roleKey],
-                    expected: isAnswerDue ? "the model's turn" : "the turn of a person or a function")
+                    expected: isAnswerDue
+                        ? "the model's turn" : "the turn of a person or a function")
             }
             turns.append(try turn(element, at: place))
             isAnswerDue.toggle()
@@ -51,7 +52,8 @@ struct ShareGPTReader {
         guard isAnswerDue != endsWithAnswer else {
             throw RowFault(
                 key, "a conversation that ends with \(isAnswerDue ? "a prompt" : "an answer")",
-                expected: endsWithAnswer ? "an answer at its end" : "a prompt, which is to be answered")
+                expected: endsWithAnswer
+                    ? "an answer at its end" : "a prompt, which is to be answered")
         }
         return turns
     }
