@@ -56,10 +56,15 @@ public struct AdapterRows: Sendable {
         for group in groups {
             var targets: [(index: Int, update: LowRankAdapter.Update)] = []
             for (index, projection) in projections.enumerated() {
-                guard let module = projection.module,
-                    let update = group.adapter.update(of: module)
-                else { continue }
-                targets.append((index, update))
+                guard let module = projection.module else { continue }
+                if let weight = group.adapter.replacement(of: module) {
+                    let input = group.rows.map { gathered(x, rows: $0) } ?? x
+                    products[index].replace(
+                        group.rows, with: linear(input, [weight], on: device)[0])
+                }
+                if let update = group.adapter.update(of: module) {
+                    targets.append((index, update))
+                }
             }
             guard !targets.isEmpty else { continue }
             let count = group.rows?.count ?? x.rowCount
@@ -84,6 +89,24 @@ public struct AdapterRows: Sendable {
             }
         }
         if !single.isEmpty { updateRows(&products, single, input: x, on: device) }
+    }
+
+    /// Gives the rows of adapters that change the embedding table what they put there.
+    ///
+    /// - Parameter x: Rows of the model's table, `[T, C]`, one for each of `tokens`.
+    func updateEmbedding(_ x: inout Tensor, tokens: [Int32], on device: Device) {
+        for group in groups {
+            guard let change = group.adapter.embedding else { continue }
+            let ids = group.rows.map { rows in rows.map { tokens[$0] } } ?? tokens
+            if let table = change.table {
+                x.replace(group.rows, with: embedding(ids, table: table, on: device))
+            }
+            guard let update = change.update else { continue }
+            let inner = embedding(ids, table: update.down, on: device)
+            x.add(
+                linear(scaled(inner, by: update.scale), update.up, on: device), at: group.rows,
+                gain: update.gain, on: device)
+        }
     }
 
     /// Rows of one adapter up to which each is computed by itself, beside those of other adapters.

@@ -76,6 +76,7 @@ public final class Decoder: Sendable {
             rotary: rotary.table(for: batch), cache: cache,
             device: device)
         var x = embedding(batch.tokens, table: embeddingTable, on: device)
+        pass.adapters?.updateEmbedding(&x, tokens: batch.tokens, on: device)
         for (layer, block) in blocks.enumerated() { x = block(x, layer: layer, pass: pass) }
         return x
     }
