@@ -72,6 +72,27 @@ public func createFolderAtomically(
     try synchronise(folder: parent, for: path)
 }
 
+/// Creates or replaces a file that somebody else writes by name, in one step.
+///
+/// - Parameters:
+///   - path: The file to create or replace.
+///   - fill: Receives a temporary name beside it, under which it must leave a file that is on disk.
+/// - Throws: `.cannotWrite`, or what `fill` throws; then the temporary file is removed.
+public func createFileAtomically(
+    _ path: String, _ fill: (_ temporary: String) throws -> Void
+) throws {
+    let parent = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? "./"
+    let temporary = parent + temporaryName()
+    do {
+        try fill(temporary)
+        try check(rename(temporary, path), path)
+    } catch {
+        unlink(temporary)
+        throw error
+    }
+    try synchronise(folder: parent, for: path)
+}
+
 /// Creates a folder and those above it, unless they exist.
 ///
 /// - Throws: `.cannotWrite` with the system's reason.
