@@ -14,8 +14,8 @@ struct PreparedModel {
 
     var decoder: Decoder { model.decoder }
 
-    /// Numbers of the model's matrices, adapters excluded; vectors are not worth counting.
-    var parameterCount: Int { decoder.multiplyAddsPerToken }
+    /// Numbers of the model, adapters excluded.
+    let parameterCount: Int
 
     /// - Parameter path: The model's file or folder.
     init(_ recipe: Recipe, path: String, device: Device) throws {
@@ -34,7 +34,11 @@ struct PreparedModel {
                 random: try Families.shape(of: checkpoint).1, seed: UInt64(recipe.run.seed),
                 on: device)
             : try TrainableModel(checkpoint, method: TrainingMethod(recipe), on: device)
-        trainee = ModelTrainee(model, recipe: recipe, device: device)
+        parameterCount = model.decoder.weights(on: device)
+            .reduce(0) { $0 + $1.shape.reduce(1, *) }
+        trainee = ModelTrainee(
+            model, recipe: recipe, device: device,
+            saved: SavedModel(decoder: model.decoder, source: checkpoint, device: device))
         if let start = recipe.model.adapters.first { try trainee.restore(from: start) }
     }
 
