@@ -49,7 +49,10 @@ struct BFloat16Tests {
         for (rounding, rounded) in [
             (WeightRounding.bfloat16Masters, values.map { BFloat16(nearest: $0).float }),
             (.float16Masters, values.map { Float(Float16($0)) }),
-            (.bfloat16Stochastic(CounterRandom(seed: 1)), values.map { BFloat16(nearest: $0).float }),
+            (
+                .bfloat16Stochastic(CounterRandom(seed: 1)),
+                values.map { BFloat16(nearest: $0).float }
+            ),
         ] {
             let parameter = PlainParameter("w", values)
             let optimizer = try Optimizer(
