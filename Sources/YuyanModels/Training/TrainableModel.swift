@@ -29,8 +29,14 @@ public final class TrainableModel {
         adapterName: String = "default", on device: Device
     ) throws {
         let (family, shape) = try Families.shape(of: checkpoint)
+        var weights: any WeightSource = checkpoint
+        if case .fourBit(let type, let doubleQuantized) = frozen {
+            weights = FourBitSource(checkpoint, as: type, doubleQuantized: doubleQuantized) {
+                method.trains($0, layerCount: shape.layerCount)
+            }
+        }
         try self.init(
-            shape: shape, weights: checkpoint,
+            shape: shape, weights: weights,
             interleaved: family.interleavesGGUFRows && checkpoint.isGGUF, method: method,
             frozen: frozen, adapterName: adapterName, name: checkpoint.path, on: device)
     }

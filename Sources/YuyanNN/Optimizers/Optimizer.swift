@@ -18,7 +18,8 @@ package final class Optimizer {
     ///
     /// - Parameters:
     ///   - folder: Where paged state has its file; used only if the configuration asks for it.
-    ///   - weights: How updated weights are stored; masters start as the weights are now.
+    ///   - weights: How weights are stored. Masters start as the weights are now, which are then
+    ///     rounded, to nearest.
     /// - Throws: `FormatError.cannotWrite` if there is no room for the state.
     package init(
         _ configuration: OptimizerConfiguration, groups: [ParameterGroup],
@@ -48,12 +49,22 @@ package final class Optimizer {
                 (index, $0..<min($0 + Self.cut, member.parameter.storageCount))
             }
         }
-        for member in members {
-            guard let master = member.master else { continue }
-            let values = member.parameter.values
+        for member in members { roundFirst(member) }
+    }
+
+    /// Makes the master of a parameter's values, if there is one, and rounds the values.
+    private func roundFirst(_ member: OptimizerMember) {
+        let values = member.parameter.values
+        if let master = member.master {
             _ = UnsafeMutableBufferPointer(start: floats(at: master), count: values.count)
                 .update(fromContentsOf: values)
-            memory.release(master..<master + 4 * member.parameter.storageCount)
+            memory.release(master..<master + 4 * values.count)
+        }
+        switch weights {
+        case .none: break
+        case .float16Masters: roundedToHalf(values)
+        case .bfloat16Masters, .bfloat16Stochastic:
+            for index in values.indices { values[index] = BFloat16(nearest: values[index]).float }
         }
     }
 

@@ -43,6 +43,28 @@ struct BFloat16Tests {
         #expect(BFloat16(.nan, random: .max).float.isNaN)
     }
 
+    @Test("rounds weights before the first step, and masters keep them as they were")
+    func first() throws {
+        let values = noise(6, 100)
+        for (rounding, rounded) in [
+            (WeightRounding.bfloat16Masters, values.map { BFloat16(nearest: $0).float }),
+            (.float16Masters, values.map { Float(Float16($0)) }),
+            (
+                .bfloat16Stochastic(CounterRandom(seed: 1)),
+                values.map { BFloat16(nearest: $0).float }
+            ),
+        ] {
+            let parameter = PlainParameter("w", values)
+            let optimizer = try Optimizer(
+                OptimizerConfiguration(SGD()), groups: [ParameterGroup([parameter])],
+                weights: rounding)
+            #expect(FloatBits(parameter.current) == FloatBits(rounded))
+            if rounding.keepsMasters {
+                #expect(FloatBits(optimizer.floats("w.master")) == FloatBits(values))
+            }
+        }
+    }
+
     @Test("keeps small steps on average where rounding to nearest loses them")
     func average() throws {
         let count = 20_000
