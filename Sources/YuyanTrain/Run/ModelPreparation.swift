@@ -33,7 +33,9 @@ struct PreparedModel {
             ? try TrainableModel(
                 random: try Families.shape(of: checkpoint).1, seed: UInt64(recipe.run.seed),
                 on: device)
-            : try TrainableModel(checkpoint, method: TrainingMethod(recipe), on: device)
+            : try TrainableModel(
+                checkpoint, method: TrainingMethod(recipe), frozen: FrozenWeights(recipe.model),
+                on: device)
         parameterCount = model.decoder.weights(on: device)
             .reduce(0) { $0 + $1.shape.reduce(1, *) }
         trainee = ModelTrainee(
@@ -73,6 +75,18 @@ extension TrainingMethod {
         case .lora:
             self = .lowRank(LowRankConfiguration(recipe), whole: method.additionalTarget)
         }
+    }
+}
+
+extension FrozenWeights {
+    /// How a recipe keeps what does not change.
+    init(_ model: Recipe.Model) {
+        self =
+            model.quantizationBits == nil
+            ? .stored
+            : .fourBit(
+                model.quantizationType == .nf4 ? .nf4 : .fp4,
+                doubleQuantized: model.doubleQuantization)
     }
 }
 
