@@ -123,6 +123,10 @@ enum ForeignKeys {
             """
         ),
         (
+            "adapters do not update embeddings in training",
+            "loraplus_lr_embedding"
+        ),
+        (
             "a run goes on where its data stood, in every case",
             "ignore_data_skip restore_callback_states_from_checkpoint save_safetensors"
         ),

@@ -25,8 +25,6 @@ extension Recipe {
         public var usesDoRA = false
         /// Learning rate of B as a multiple of A's.
         public var loraPlusRatio: Double?
-        /// Learning rate of adapted embeddings under LoRA+.
-        public var loraPlusEmbeddingRate = 1e-6
         /// How A begins.
         public var loraInitialization = LoRAInitialization.kaiming
         /// Layers counted from the last (positive) or the first (negative).
@@ -86,9 +84,6 @@ extension Recipe {
         RecipeKey(
             "loraplus_lr_ratio", \.method.loraPlusRatio,
             "Learning rate of B as a multiple of A's (LoRA+)."),
-        RecipeKey(
-            "loraplus_lr_embedding", \.method.loraPlusEmbeddingRate,
-            "Learning rate of adapted embeddings under LoRA+."),
         RecipeKey(
             "lora_init", \.method.loraInitialization,
             "How A begins: kaiming (PEFT's default) or gaussian. B is zero."),

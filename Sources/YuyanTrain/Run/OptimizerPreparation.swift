@@ -33,7 +33,7 @@ extension OptimizerSettings {
         for pair in (o.optimizerArguments ?? "").split(separator: ",") {
             let parts = pair.split(separator: "=").map { String($0.filter { $0 != " " }) }
             let number = parts.count == 2 ? Double(parts[1]) : nil
-            switch (parts.first, number) {
+            switch (parts.first ?? "", number) {
             case ("momentum", .some(let value)): momentum = value
             case ("dampening", .some(let value)): dampening = value
             case ("nesterov", _) where parts.count == 2:

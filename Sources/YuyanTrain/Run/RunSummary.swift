@@ -1,4 +1,5 @@
 import YuyanNN
+import YuyanTensor
 
 /// What a run will do, for people to read before it starts.
 public struct RunSummary: Sendable {

@@ -1,6 +1,8 @@
 import YuyanFormats
+import YuyanModels
 import YuyanNN
 import YuyanTensor
+import YuyanText
 
 /// A recipe's run, from its files to its result.
 ///
