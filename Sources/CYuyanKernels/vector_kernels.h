@@ -7,6 +7,8 @@
 //   YK_FEW_SUMS                    vectors of sums that few_int16 keeps in registers
 //   YK_QUERIES                     queries in registers in attention
 //   dot_pairs(acc, w, x)           acc[i] += w[2i] * x[2i] + w[2i+1] * x[2i+1]
+//   lookup16(table, index)         table[index[i] & 15], where higher bits may be set
+//   gather16(table, index)         table[index[i]] from memory
 // and includes this file with its target attribute pushed. The compiler splits the 16 lanes into
 // what the machine has; order and rounding per lane are the same everywhere.
 
@@ -150,6 +152,7 @@ static void few_float_pack(const float *x, size_t row_stride, size_t count, size
     }
 }
 
+#include "vector_code4.h"
 #include "vector_products.h"
 #include "vector_few.h"
 #include "vector_sampling.h"
@@ -279,6 +282,9 @@ static void softmax(const float *x, size_t n, float *y) {
     for (size_t j = 0; i + j < n; j++) y[i + j] = rest[j] / sum;
   }
 }
+
+#include "vector_gradients.h"
+#include "vector_attention_gradient.h"
 
 // Scores of `count` queries against one tile of 32 transposed keys [D][32].
 INLINE void tile_scores(const float *const *query, size_t count, const float *keys, size_t D,
@@ -497,4 +503,7 @@ const yk_kernels YK_NAME = {
     matvec_float, matvec_int16, few_float_pack, few_int16_pack, few_float, few_int16,
     rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
     exponential, maximum, argmax, sum_exp, softmax, sampling_exp, key_range,
-    attention, store_kv, burn_fma, read_sum};
+    attention, store_kv, burn_fma, read_sum,
+    strip_pack, panel_transpose, gelu, gelu_gradient, swiglu_gradient,
+    softmax_gradient, rms_norm_gradient, layer_norm_gradient, norm_weight_gradient,
+    bias_gradient, attention_tile_pack, attention_statistics, attention_gradient};
