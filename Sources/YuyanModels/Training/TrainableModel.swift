@@ -57,6 +57,7 @@ public final class TrainableModel {
         shape: ModelShape, weights: any WeightSource, interleaved: Bool, method: TrainingMethod,
         frozen: FrozenWeights, adapterName: String, name: String, on device: Device
     ) throws {
+        Storage.keepPiecesOfTraining()
         let source = TrainingWeights(weights, widensFrozen: frozen == .widened) {
             method.trains($0, layerCount: shape.layerCount)
         }
