@@ -106,17 +106,23 @@ extension AdapterContents {
                 updates.append(try contents(update, path: module.path, isEmbedding: false))
             }
         }
+        for (name, values) in adapter.norms.sorted(by: { $0.key < $1.key }) {
+            saved.append(NamedWeight(name: name, values: values))
+        }
         self.init(updates: updates)
         self.saved = saved
         knownModules = model.projections.compactMap { $0.module?.path }
     }
 
     /// The shortest alpha that gives this factor: files hold alpha, memory the quotient.
-    private static func alpha(scale: Float, rank: Int) -> Double {
-        let exact = Double(scale) * Double(rank)
+    ///
+    /// - Parameter usesRoot: Whether the factor is `alpha / sqrt(r)`.
+    static func alpha(scale: Float, rank: Int, usesRoot: Bool = false) -> Double {
+        let divisor = usesRoot ? Double(rank).squareRoot() : Double(rank)
+        let exact = Double(scale) * divisor
         for digits in [1.0, 1e3, 1e6] {
             let short = (exact * digits).rounded() / digits
-            if Float(short / Double(rank)) == scale { return short }
+            if Float(short / divisor) == scale { return short }
         }
         return exact
     }

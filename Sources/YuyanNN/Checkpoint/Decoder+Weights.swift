@@ -139,6 +139,6 @@ struct TableUpdate: Sendable {
 extension RMSNorm {
     fileprivate func weight(_ path: String, _ adapter: LowRankAdapter?) -> NamedWeight {
         let name = path + ".weight"
-        return NamedWeight(name: name, values: adapter?.norm(name) ?? weight.values)
+        return NamedWeight(name: name, values: adapter?.norms[name] ?? weight.values)
     }
 }

@@ -82,7 +82,7 @@ public final class LowRankAdapter: Sendable {
 
     var embedding: Embedding? { parts.embedding }
 
-    func norm(_ name: String) -> [Float]? { parts.norms[name] }
+    var norms: [String: [Float]] { parts.norms }
 
     /// Whether it brings norms of its own, which only a merged model has.
     public var replacesNorms: Bool { !parts.norms.isEmpty }

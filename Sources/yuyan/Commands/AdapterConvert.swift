@@ -25,6 +25,7 @@ struct AdapterConvert: ParsableCommand {
     var type: SavedType = .f32
 
     func run() throws {
+        try OutputPath.check(output)
         let device = Device()
         let path = try CachedModels.path(of: model)
         let checkpoint = try Checkpoint(path: path)

@@ -44,6 +44,7 @@ struct AdapterMerge: ParsableCommand {
     }
 
     func run() throws {
+        try OutputPath.check(output)
         let device = compute.device()
         let loaded = try LoadedModel(model, device: device)
         let adapter = try LowRankAdapter(

@@ -74,6 +74,27 @@ struct SavedAdapterTests {
         }
     }
 
+    @Test("with norms of its own keeps them for PEFT, and is refused as GGUF")
+    func norms() throws {
+        let this = try AdapterCase("llama-norms")
+        let model = try Decoder(this.base.checkpoint, on: device)
+        let adapter = try this.adapter(for: model, on: device, merging: true)
+        let contents = try AdapterContents(adapter, of: model, device: device)
+        #expect(contents.saved.count == 3)
+        #expect(throws: AdapterError.self) {
+            try contents.writeGGUF(to: folder.path + "/a.gguf", for: model.shape)
+        }
+        try contents.writePEFT(to: folder.path)
+        let copy = try LowRankAdapter(
+            name: "copy", path: folder.path, for: model, on: device, merging: true)
+        let weights = zip(
+            model.weights(adding: copy, on: device), model.weights(adding: adapter, on: device))
+        for (one, other) in weights where !one.isMatrix {
+            #expect(one.name == other.name)
+            #expect(one.rows(0..<1).bits == other.rows(0..<1).bits, "\(one.name)")
+        }
+    }
+
     @Test("cannot be made from DoRA's gains alone", arguments: doraCases)
     func dora(_ name: String) throws {
         let this = try AdapterCase(name)
