@@ -44,11 +44,16 @@ let layers: [(name: String, imports: [String], products: [Target.Dependency])] =
 let commandImports = layers.map(\.name)
 let argumentParser: Target.Dependency =
     .product(name: "ArgumentParser", package: "swift-argument-parser")
-let settings: [SwiftSetting] = [
-    .treatAllWarnings(as: .error),
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-]
+// Tests see internals. `make test` asks for that in the folder of the release build, so that the
+// packages below are built once for both; nobody else gets the flag.
+let testable: [SwiftSetting] =
+    Context.environment["YUYAN_TESTABLE"] == nil ? [] : [.unsafeFlags(["-enable-testing"])]
+let settings: [SwiftSetting] =
+    [
+        .treatAllWarnings(as: .error),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+    ] + testable
 
 func dependencies(_ names: [String]) -> [Target.Dependency] { names.map { .target(name: $0) } }
 

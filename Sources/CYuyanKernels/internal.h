@@ -26,7 +26,9 @@ static inline int yk_is_float(yk_format f) { return f <= YK_BF16; }
 static inline int yk_has_minimum(yk_format f) {
   return f == YK_Q4_1 || f == YK_Q5_1 || f == YK_Q4_K || f == YK_Q5_K;
 }
-static inline int yk_is_k(yk_format f) { return f >= YK_Q4_K; }
+static inline int yk_is_k(yk_format f) { return f >= YK_Q4_K && f <= YK_Q6_K; }
+static inline int yk_is_code4(yk_format f) { return f >= YK_NF4; }
+static inline int yk_is_nested(yk_format f) { return f == YK_NF4_NESTED || f == YK_FP4_NESTED; }
 static inline int yk_has_nibbles(yk_format f) {
   return f == YK_Q4_0 || f == YK_Q4_1 || f == YK_Q4_K || f == YK_Q5_0 || f == YK_Q5_1 ||
          f == YK_Q5_K;
@@ -39,6 +41,14 @@ static inline int yk_code_offset(yk_format f) { return f == YK_Q4_0 ? 8 : f == Y
 
 void yk_unpack_block(yk_format format, const uint8_t *panel, const yk_panel_layout *layout,
                      size_t lane, size_t block, float *out);
+
+yk_panel_layout yk_code4_layout(yk_format format, size_t columns);
+void yk_pack_code4_row(yk_format format, const uint8_t *row, size_t columns,
+                       const yk_panel_layout *layout, size_t lane, uint8_t *panel);
+float yk_code4_scale(yk_format format, const uint8_t *panel, const yk_panel_layout *layout,
+                     size_t lane, size_t block);
+float yk_code4_value(yk_format format, const uint8_t *panel, const yk_panel_layout *layout,
+                     size_t lane, size_t column);
 
 void yk_store_kv(yk_kv_type type, const float *key, const float *value, size_t head_dimension,
                  size_t slot, uint8_t *keys, uint8_t *values, float *key_scales,

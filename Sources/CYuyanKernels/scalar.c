@@ -72,6 +72,12 @@ static float float_element(yk_format format, const uint8_t *panel, size_t at) {
   return f;
 }
 
+static float element(yk_format format, const uint8_t *panel, const yk_panel_layout *l, size_t lane,
+                     size_t column) {
+  if (yk_is_code4(format)) return yk_code4_value(format, panel, l, lane, column);
+  return float_element(format, panel, column * YK_PANEL + lane);
+}
+
 static void expand_float(yk_format format, const uint8_t *panel, size_t columns, float *out) {
   yk_panel_layout l = yk_panel_layout_of(format, columns);
   for (size_t lane = 0; lane < YK_PANEL; lane++) {
@@ -251,7 +257,7 @@ static void few_float(yk_format format, const uint8_t *panels, size_t count, siz
       const uint8_t *panel = panels + row / YK_PANEL * l.bytes;
       float sum = 0;
       for (size_t k = 0; k < columns; k++)
-        sum = fma32(float_element(format, panel, k * YK_PANEL + row % YK_PANEL),
+        sum = fma32(element(format, panel, &l, row % YK_PANEL, k),
                     tile[(k / YK_PANEL * stride + i) * YK_PANEL + k % YK_PANEL], sum);
       y[i * y_stride + row] = sum;
     }

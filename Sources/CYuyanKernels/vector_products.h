@@ -107,6 +107,7 @@ INLINE void expand_int16_as(yk_format format, const uint8_t *panel, size_t colum
   case YK_Q4_K: body(YK_Q4_K); break;                                                             \
   case YK_Q5_K: body(YK_Q5_K); break;                                                             \
   case YK_Q6_K: body(YK_Q6_K); break;
+#define CODE4_CASES case YK_NF4: case YK_FP4: case YK_NF4_NESTED: case YK_FP4_NESTED
 #define FOR_FLOAT_FORMATS(format, body)                                                           \
   case YK_F32: body(YK_F32); break;                                                               \
   case YK_F16: body(YK_F16); break;                                                               \
@@ -114,7 +115,11 @@ INLINE void expand_int16_as(yk_format format, const uint8_t *panel, size_t colum
 
 static void expand_float(yk_format format, const uint8_t *panel, size_t columns, float *out) {
 #define BODY(f) expand_float_as(f, panel, columns, out)
-  switch (format) { FOR_FLOAT_FORMATS(format, BODY) FOR_BLOCK_FORMATS(format, BODY) }
+  switch (format) {
+    FOR_FLOAT_FORMATS(format, BODY)
+    FOR_BLOCK_FORMATS(format, BODY)
+    CODE4_CASES: expand_code4(format, panel, columns, out); break;
+  }
 #undef BODY
 }
 static void expand_int16(yk_format format, const uint8_t *panel, size_t columns,
@@ -356,6 +361,7 @@ static void matvec_float(yk_format format, const uint8_t *panels, size_t count, 
 #define BODY(f) matvec_widened_as(f, panels, count, columns, x, y)
     FOR_BLOCK_FORMATS(format, BODY)
 #undef BODY
+    CODE4_CASES: matvec_code4(format, panels, count, columns, x, y); break;
   }
 }
 

@@ -75,7 +75,7 @@ private struct BlockLoader {
             try weights.linear(
                 prefix + name, inputWidth: shape.width, outputWidth: heads * D,
                 bias: shape.queryKeyValueBias,
-                rowOrder: rotates && interleaved ? halvesFromPairs(heads: heads) : nil,
+                rowOrder: rotates && interleaved ? shape.halvesFromPairs(heads: heads) : nil,
                 module: module + place, on: device)
         }
         return SelfAttention(
@@ -104,14 +104,5 @@ private struct BlockLoader {
             gate: try project("gate_proj", 0, from: shape.width, to: shape.hiddenWidth),
             up: try project("up_proj", 1, from: shape.width, to: shape.hiddenWidth),
             down: try project("down_proj", 2, from: shape.hiddenWidth, to: shape.width))
-    }
-
-    /// Undoes GGUF's reordering of llama's q and k rows: pairs back to halves.
-    private func halvesFromPairs(heads: Int) -> [Int] {
-        let D = shape.headDimension
-        return (0..<heads * D).map { row in
-            let (head, i) = (row / D * D, row % D)
-            return head + (i < D / 2 ? 2 * i : 2 * (i - D / 2) + 1)
-        }
     }
 }

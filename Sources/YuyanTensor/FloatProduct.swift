@@ -33,14 +33,6 @@ struct FloatTiles {
         storage = Storage(byteCount: tiles * length * stride * MemoryLayout<Float>.stride)
     }
 
-    /// The same memory for sums of other, fewer terms.
-    init(_ other: FloatTiles, length: Int) {
-        storage = other.storage
-        count = other.count
-        stride = other.stride
-        self.length = length
-    }
-
     func rows(_ tile: Int) -> Int { min(stride, count - tile * stride) }
     func tile(_ index: Int) -> UnsafeMutablePointer<Float> {
         storage.start.assumingMemoryBound(to: Float.self) + index * length * stride

@@ -27,60 +27,101 @@ package func inputGradient(
     return dx
 }
 
-/// Adds a product's weight gradient `dYᵀ X` to `gradient`.
-///
-/// `dy` is `[T, out]`, `x` `[T, in]`, the gradient in the layout of a float32 `PackedMatrix`:
-/// `[panels of 16 outputs][in][16]`, padding lanes zero. Each element is a chain over the rows in
-/// order that goes on from what is there, so a batch in one call or in many leaves the same bits.
-///
-/// - Parameter resume: False to start from zero, whatever `gradient` holds.
+/// Adds a product's weight gradient `dYᵀ X` to `gradient`: see `accumulateWeightGradients`.
 package func accumulateWeightGradient(
     _ dy: Tensor, _ x: Tensor, into gradient: UnsafeMutablePointer<Float>, outputs: Int,
     resume: Bool, on device: Device
 ) {
-    precondition(
-        dy.width == outputs && dy.rowCount == x.rowCount, "\(dy.shape)ᵀ times \(x.shape)")
-    let lanes = Int(YK_PANEL)
-    let (tokens, inputs) = (x.rowCount, x.width)
-    let panelCount = (outputs + lanes - 1) / lanes
-    if tokens == 0 {
-        if !resume { gradient.update(repeating: 0, count: panelCount * inputs * lanes) }
-        return
+    precondition(dy.width == outputs, "\(dy.shape) for \(outputs) outputs")
+    accumulateWeightGradients([dy], x, into: [gradient], resume: resume, on: device)
+}
+
+/// Adds the weight gradients `dYᵢᵀ X` of products that share their input to `gradients`.
+///
+/// `dYᵢ` is `[T, outᵢ]`, `x` `[T, in]`, a gradient in the layout of a float32 `PackedMatrix`: `[panels of
+/// 16 outputs][in][16]`, padding lanes zero. Each element is a chain over the rows in order that goes
+/// on from what is there, so a batch in one call or in many leaves the same bits.
+///
+/// - Parameter resume: False to start from zero, whatever the gradients hold.
+package func accumulateWeightGradients(
+    _ dys: [Tensor], _ x: Tensor, into gradients: [UnsafeMutablePointer<Float>], resume: Bool,
+    on device: Device
+) {
+    precondition(dys.count == gradients.count, "\(dys.count), \(gradients.count)")
+    for dy in dys { precondition(dy.rowCount == x.rowCount, "\(dy.shape)ᵀ times \(x.shape)") }
+    let panels = dys.indices.flatMap { index -> [GradientPanel] in
+        stride(from: 0, to: dys[index].width, by: Int(YK_PANEL)).map { first in
+            GradientPanel(
+                dy: dys[index], first: first,
+                gradient: gradients[index] + first * x.width, isLast: first + Int(YK_PANEL) >= dys[index].width)
+        }
     }
-    let kernels = device.kernels.table.pointee
-    let rows = tokenPiece
-    let most = min(tokens, rows)
-    let panels = Storage(byteCount: panelCount * lanes * most * MemoryLayout<Float>.stride)
-    let start = panels.start.assumingMemoryBound(to: Float.self)
-    let tiles = FloatTiles(count: inputs, length: most, stride: kernels.tile_float)
-    for first in stride(from: 0, to: tokens, by: rows) {
-        let count = min(rows, tokens - first)
-        let piece = FloatTiles(tiles, length: count)
-        device.pool.parallel(panelCount + tiles.tileCount) { index, _ in
-            if index < panelCount {
-                kernels.strip_pack(
-                    dy.pointer + first * outputs + index * lanes, outputs, count,
-                    min(lanes, outputs - index * lanes), lanes, start + index * lanes * count)
-            } else {
-                let tile = index - panelCount
-                kernels.strip_pack(
-                    x.pointer + first * inputs + tile * tiles.stride, inputs, count,
-                    tiles.rows(tile), tiles.stride, piece.tile(tile))
-            }
+    if x.rowCount == 0 && !resume {
+        for panel in panels { panel.gradient.update(repeating: 0, count: x.width * Int(YK_PANEL)) }
+    }
+    for first in stride(from: 0, to: x.rowCount, by: tokenPiece) {
+        let rows = first..<min(first + tokenPiece, x.rowCount)
+        addWeightGradients(panels, x, rows, resume: resume || first > 0, on: device)
+    }
+}
+
+/// Sixteen outputs of one product.
+///
+/// Unchecked: each panel of a gradient is written by the worker that computes it.
+private struct GradientPanel: @unchecked Sendable {
+    let dy: Tensor
+    /// First of its outputs.
+    let first: Int
+    let gradient: UnsafeMutablePointer<Float>
+    /// Whether no panel of the same product follows.
+    let isLast: Bool
+
+    var width: Int { min(Int(YK_PANEL), dy.width - first) }
+}
+
+private func addWeightGradients(
+    _ panels: [GradientPanel], _ x: Tensor, _ rows: Range<Int>, resume: Bool, on device: Device
+) {
+    let lanes = Int(YK_PANEL)
+    let inputs = x.width
+    guard let pack = device.kernels.table.pointee.strip_pack else { return }
+    let copies = Storage(
+        byteCount: panels.count * lanes * rows.count * MemoryLayout<Float>.stride)
+    let start = copies.start.assumingMemoryBound(to: Float.self)
+    let tiles = FloatTiles(
+        count: inputs, length: rows.count, stride: device.kernels.table.pointee.tile_float)
+    // Some rows at a time, whose lines stay in the first-level cache for neighbouring strips.
+    let rowsEach = 16
+    device.pool.parallel((rows.count + rowsEach - 1) / rowsEach) { index, _ in
+        let at = index * rowsEach
+        let (row, count) = (rows.lowerBound + at, min(rowsEach, rows.count - at))
+        for (number, panel) in panels.enumerated() {
+            let width = panel.dy.width
+            pack(
+                panel.dy.pointer + row * width + panel.first, width, count, panel.width, lanes,
+                start + (number * rows.count + at) * lanes)
         }
-        let goesOn = resume || first > 0
-        let blocks = piece.blocks
-        let pairs = (panelCount + 1) / 2
-        device.pool.parallel(blocks.count * pairs) { index, _ in
-            let panel = index % pairs * 2
-            device.multiply(
-                FloatPanels(
-                    start: start + panel * lanes * count, stride: lanes * count, length: count),
-                by: piece, blocks[index / pairs], resume: goesOn,
-                into: PanelTarget(
-                    gradient: gradient + panel * inputs * lanes, rows: inputs,
-                    panels: min(2, panelCount - panel)))
+        for tile in 0..<tiles.tileCount {
+            pack(
+                x.pointer + row * inputs + tile * tiles.stride, inputs, count, tiles.rows(tile),
+                tiles.stride, tiles.tile(tile) + at * tiles.stride)
         }
+    }
+    // Two panels of a product at a time: the kernels keep both in registers.
+    var pairs: [(panel: Int, count: Int)] = []
+    var next = 0
+    while next < panels.count {
+        pairs.append((next, panels[next].isLast ? 1 : 2))
+        next += panels[next].isLast ? 1 : 2
+    }
+    let blocks = tiles.blocks
+    device.pool.parallel(blocks.count * pairs.count) { index, _ in
+        let (panel, count) = pairs[index % pairs.count]
+        device.multiply(
+            FloatPanels(
+                start: start + panel * lanes * rows.count, stride: lanes * rows.count,
+                length: rows.count), by: tiles, blocks[index / pairs.count], resume: resume,
+            into: PanelTarget(gradient: panels[panel].gradient, rows: inputs, panels: count))
     }
 }
 
@@ -91,7 +132,7 @@ private let tokenPiece = 1024
 /// stay in a cache: multiples of a panel.
 private let outputPiece = 1024
 
-/// Neighbouring outputs of several weights, `[first of the weight, count]` each.
+/// Neighbouring outputs of several weights.
 private struct OutputGroup {
     var parts: [(weight: Int, outputs: Range<Int>)] = []
     var length: Int { parts.reduce(0) { $0 + $1.outputs.count } }

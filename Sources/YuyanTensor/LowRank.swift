@@ -74,6 +74,25 @@ extension Tensor {
     }
 }
 
+extension Tensor {
+    /// Puts the rows of `other` `[n, C]` in the place of rows of this `[T, C]`.
+    ///
+    /// - Parameter rows: As for `add`.
+    package mutating func replace(_ rows: [Int]?, with other: Tensor) {
+        precondition(
+            other.width == width && other.rowCount == rows?.count ?? rowCount,
+            "\(other.shape) does not replace \(rows?.count ?? rowCount) rows of \(shape)")
+        guard let rows else {
+            self = other
+            return
+        }
+        makeUnique()
+        for (index, row) in rows.enumerated() {
+            (pointer + row * width).update(from: other.pointer + index * width, count: width)
+        }
+    }
+}
+
 /// What a low-rank update does to one row of one of several products.
 package struct RowUpdate {
     /// Which product.

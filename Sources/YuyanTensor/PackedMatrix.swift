@@ -7,6 +7,8 @@ public enum WeightError: Error, Hashable, Sendable, CustomStringConvertible {
     case unsupportedType(name: String, file: String, found: String, supported: [String])
     /// The tensor does not have the two axes, or the column multiple, that it needs.
     case shape(name: String, file: String, expected: String, found: [Int])
+    /// A row to be quantised holds an infinity or NaN.
+    case notFinite(name: String, file: String, row: Int)
 
     /// The tensor and its file, what it is stored as and what would do.
     public var description: String {
@@ -17,7 +19,21 @@ public enum WeightError: Error, Hashable, Sendable, CustomStringConvertible {
         case .shape(let name, let file, let expected, let found):
             "\(file): '\(name)' is \(found), expected \(expected); is the configuration of this "
                 + "checkpoint?"
+        case .notFinite(let name, let file, let row):
+            "\(file): row \(row) of '\(name)' holds an infinity or NaN, expected numbers; was the "
+                + "checkpoint damaged, or its training diverged?"
         }
+    }
+}
+
+extension WeightError {
+    /// The error about an element type without kernels.
+    static func unsupportedType(_ entry: TensorEntry) -> WeightError {
+        .unsupportedType(
+            name: entry.name, file: entry.file.path, found: entry.elementType.name,
+            supported: ElementType.allCases.filter {
+                $0.panelFormat != nil && ($0.ggufCode != nil || $0.safetensorsName != nil)
+            }.map(\.name))
     }
 }
 
@@ -36,6 +52,8 @@ extension ElementType {
         case .q4_K: YK_Q4_K
         case .q5_K: YK_Q5_K
         case .q6_K: YK_Q6_K
+        case .nf4: YK_NF4
+        case .fp4: YK_FP4
         default: nil
         }
     }
@@ -68,8 +86,11 @@ public final class PackedMatrix: @unchecked Sendable {
     }
     /// Memory that the panels take.
     public var byteCount: Int { panelCount * panelBytes }
-    /// Whether products round activations to 16 bits in `Precision.int16`.
-    var isBlockQuantised: Bool { elementType.isBlockQuantised }
+    /// Whether products round activations to 16 bits in `Precision.int16`: those of formats whose
+    /// codes are integers. NF4 and FP4 are looked up, and multiplied widened.
+    var isBlockQuantised: Bool {
+        elementType.isBlockQuantised && elementType != .nf4 && elementType != .fp4
+    }
 
     /// Packs a checkpoint's tensor and lets go of its mapped pages.
     ///
@@ -81,9 +102,7 @@ public final class PackedMatrix: @unchecked Sendable {
         _ entry: TensorEntry, rowOrder: [Int]? = nil, on device: Device
     ) throws(WeightError) {
         guard let format = entry.elementType.panelFormat else {
-            throw .unsupportedType(
-                name: entry.name, file: entry.file.path, found: entry.elementType.name,
-                supported: ElementType.allCases.filter { $0.panelFormat != nil }.map(\.name))
+            throw .unsupportedType(entry)
         }
         guard entry.shape.count == 2, entry.shape[0] > 0, entry.shape[1] > 0 else {
             throw .shape(
@@ -130,6 +149,20 @@ public final class PackedMatrix: @unchecked Sendable {
             }
         }
         entry.file.release(entry.byteRange)
+    }
+
+    /// Takes panels that were written already.
+    init(
+        rows: Int, columns: Int, elementType: ElementType, format: yk_format,
+        storage: WeightArena.Place
+    ) {
+        self.rows = rows
+        self.columns = columns
+        self.elementType = elementType
+        self.format = format
+        self.storage = storage
+        panelBytes = yk_panel_layout_of(format, columns).bytes
+        parameter = nil
     }
 
     /// A float32 matrix `[out, in]` with the values that `fill` writes, row by row.

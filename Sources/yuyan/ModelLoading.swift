@@ -98,13 +98,13 @@ extension Tokenizer {
 }
 
 extension LoadedModel {
-    /// - Parameter adapter: A PEFT directory, or nil for the model as it is.
+    /// - Parameter adapter: A PEFT directory or a GGUF adapter, or nil for the model as it is.
     func session(_ options: CacheOptions, adapter: String? = nil) throws -> Session {
         Session(
             model: decoder, device: device, keyValueType: options.kv, chunkSize: options.chunk,
             contextLimit: options.context,
             adapter: try adapter.map {
-                try LowRankAdapter(name: $0, directory: $0, for: decoder, on: device)
+                try LowRankAdapter(name: $0, path: $0, for: decoder, on: device)
             })
     }
 

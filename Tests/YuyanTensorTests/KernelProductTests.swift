@@ -10,7 +10,10 @@ struct KernelProductTests {
 
     private static func columns(_ format: WeightFormat) -> [Int] {
         format.isFloat
-            ? floatColumns : format.elements == 32 ? [32, 64, 96, 160, 576] : [256, 512, 1536]
+            ? floatColumns
+            : format.elements == 32
+                ? [32, 64, 96, 160, 576]
+                : format.elements == 64 ? [64, 128, 192, 576] : [256, 512, 1536]
     }
 
     @Test(
@@ -170,7 +173,7 @@ struct KernelProductTests {
     func padding(_ format: WeightFormat) {
         var random = SeededGenerator(seed: 3)
         let columns = format.isFloat ? 33 : format.elements * 2
-        let rowBytes = columns / format.elements * format.bytes
+        let rowBytes = format.rowBytes(columns)
         let source = format.rows(16, columns: columns, .ordinary, &random)
         let full = PackedRows(format, source, rows: 16, columns: columns)
         for count in 1...15 {

@@ -10,7 +10,7 @@
 // holds the same column of every row. The order in which an output element is reduced is part of
 // each function's definition (docs/numerics.md); every variant of a function gives the same bits.
 
-enum { YK_PANEL = 16, YK_BLOCK = 32, YK_STEPS = 16, YK_KEY_TILE = 32 };
+enum { YK_PANEL = 16, YK_BLOCK = 32, YK_STEPS = 16, YK_KEY_TILE = 32, YK_CODE4_BLOCK = 64 };
 
 typedef enum yk_isa {
   YK_ISA_SCALAR = 0,
@@ -22,7 +22,8 @@ typedef enum yk_isa {
 
 typedef enum yk_format {
   YK_F32, YK_F16, YK_BF16,
-  YK_Q4_0, YK_Q4_1, YK_Q5_0, YK_Q5_1, YK_Q8_0, YK_Q4_K, YK_Q5_K, YK_Q6_K
+  YK_Q4_0, YK_Q4_1, YK_Q5_0, YK_Q5_1, YK_Q8_0, YK_Q4_K, YK_Q5_K, YK_Q6_K,
+  YK_NF4, YK_FP4, YK_NF4_NESTED, YK_FP4_NESTED
 } yk_format;
 
 /// Where the parts of one packed panel lie, in bytes from its start. Unused parts are zero-sized.
@@ -40,6 +41,22 @@ yk_panel_layout yk_panel_layout_of(yk_format format, size_t columns);
 /// Packs up to YK_PANEL rows of a checkpoint's block format; missing rows become zeros.
 void yk_pack_panel(yk_format format, const uint8_t *const *rows, size_t row_count, size_t columns,
                    uint8_t *panel);
+
+/// The 16 numbers that NF4 or FP4 codes stand for, in the order of the codes.
+const float *yk_code4_table(yk_format format);
+/// The 256 numbers that the 8-bit scales of nested formats stand for, ascending.
+const float *yk_dynamic_map(void);
+/// Scales of 256 blocks that a row of a nested format may need.
+size_t yk_nested_rows(size_t columns);
+/// Bytes of a row of NF4 or FP4 as yk_pack_panel takes it: for each block of 64 a float32 scale and 32
+/// bytes, the first weight of each two in the upper half. Nested: int32, how many blocks of the first
+/// scale's 256 lie before the row; float32, what is added to scales; yk_nested_rows float32 scales; then
+/// for each block an 8-bit scale and 32 bytes. Columns are a multiple of 64.
+size_t yk_code4_row_bytes(yk_format format, size_t columns);
+/// Rounds blocks of 64 to their nearest codes: 32 bytes each, as in a row, and a scale. Ties go to
+/// the lower number. Returns how many blocks were done: fewer if the next is not finite.
+size_t yk_quantize_code4(yk_format format, const float *x, size_t blocks, uint8_t *nibbles,
+                         float *scales);
 
 /// Widens one row of a packed panel to float32, exactly as the format's reference dequantiser does.
 void yk_unpack_row(yk_format format, const uint8_t *panel, size_t lane, size_t columns, float *out);
@@ -161,7 +178,7 @@ typedef struct yk_kernels {
   void (*few_int16_pack)(const float *x, size_t row_stride, size_t count, size_t columns,
                          size_t stride, yk_tile16 out);
   /// A few tokens: y[i * y_stride + r], r < 16 * count, straight from packed panels that lie
-  /// `layout.bytes` apart, and one of those tiles. few_float takes the float formats only.
+  /// `layout.bytes` apart, and one of those tiles. few_float takes float formats, NF4 and FP4.
   void (*few_float)(yk_format format, const uint8_t *panels, size_t count, size_t columns,
                     const float *tile, size_t stride, size_t tokens, float *y, size_t y_stride);
   void (*few_int16)(yk_format format, const uint8_t *panels, size_t count, size_t columns,

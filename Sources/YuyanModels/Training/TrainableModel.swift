@@ -29,8 +29,14 @@ public final class TrainableModel {
         adapterName: String = "default", on device: Device
     ) throws {
         let (family, shape) = try Families.shape(of: checkpoint)
+        var weights: any WeightSource = checkpoint
+        if case .fourBit(let type, let doubleQuantized) = frozen {
+            weights = FourBitSource(checkpoint, as: type, doubleQuantized: doubleQuantized) {
+                method.trains($0, layerCount: shape.layerCount)
+            }
+        }
         try self.init(
-            shape: shape, weights: checkpoint,
+            shape: shape, weights: weights,
             interleaved: family.interleavesGGUFRows && checkpoint.isGGUF, method: method,
             frozen: frozen, adapterName: adapterName, name: checkpoint.path, on: device)
     }
@@ -38,12 +44,12 @@ public final class TrainableModel {
     /// A model with random weights, to be trained from the beginning.
     public convenience init(
         random shape: ModelShape, seed: UInt64, standardDeviation: Float = 0.02,
-        on device: Device
+        method: TrainingMethod = .full, on device: Device
     ) throws {
         try self.init(
             shape: shape,
             weights: RandomWeights(seed: seed, standardDeviation: standardDeviation),
-            interleaved: false, method: .full, frozen: .stored, adapterName: "default",
+            interleaved: false, method: method, frozen: .stored, adapterName: "default",
             name: shape.family, on: device)
     }
 

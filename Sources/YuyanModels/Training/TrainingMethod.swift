@@ -1,3 +1,4 @@
+import YuyanFormats
 import YuyanNN
 
 /// Which of a model's weights are trained.
@@ -56,6 +57,8 @@ public enum FrozenWeights: Sendable, Hashable {
     case stored
     /// Widened to float32.
     case widened
+    /// Projections rounded to `.nf4` or `.fp4`, their scales perhaps to 8 bits too: QLoRA.
+    case fourBit(ElementType, doubleQuantized: Bool)
 }
 
 /// A method that names what the model does not have.

@@ -14,6 +14,8 @@ struct AdapterConfiguration: Sendable {
 
     /// The path that errors name.
     let file: String
+    /// `base_model_name_or_path`, which nothing depends on.
+    let baseModel: String?
     /// Whether each update comes with magnitudes.
     let hasMagnitudes: Bool
     private let rank: Int
@@ -24,6 +26,8 @@ struct AdapterConfiguration: Sendable {
     private let targets: Names
     private let excluded: Names?
     private let layers: Set<Int>?
+    /// Endings of the paths of modules that are saved whole.
+    private let saved: [String]
 
     /// - Throws: `FormatError` on missing and mistyped keys, `AdapterError` on wrong values.
     init(_ document: JSONDocument) throws {
@@ -35,6 +39,7 @@ struct AdapterConfiguration: Sendable {
         alpha = try values.finite(document.root.optionalDouble("lora_alpha") ?? 8, "lora_alpha")
         dividesByRoot = try document.root.optionalBool("use_rslora") ?? false
         hasMagnitudes = try document.root.optionalBool("use_dora") ?? false
+        baseModel = document.root["base_model_name_or_path"]?.string
         rankPattern = try reader.pattern("rank_pattern") { try values.rank($0.int, key: $1) }
         alphaPattern = try reader.pattern("alpha_pattern") { try values.finite($0.double, $1) }
         guard let targets = try reader.names("target_modules") else {
@@ -45,6 +50,7 @@ struct AdapterConfiguration: Sendable {
         self.targets = targets
         excluded = try reader.names("exclude_modules")
         layers = try reader.layers()
+        saved = try reader.list("modules_to_save") ?? []
     }
 
     /// What a recipe asks for.
@@ -116,6 +122,15 @@ struct AdapterConfiguration: Sendable {
         return index.map(layers.contains) ?? false
     }
 
+    /// Whether the configuration gives an embedding an update, which `all-linear` does not.
+    func namesEmbedding(_ path: String) throws(AdapterError) -> Bool {
+        if case .allLinear = targets { return false }
+        return try names(path)
+    }
+
+    /// Whether the module is saved whole; PEFT compares the ends of paths, letter by letter.
+    func saves(_ path: String) -> Bool { saved.contains(where: path.hasSuffix) }
+
     private func contains(
         _ path: String, _ names: Names, _ key: String
     ) throws(AdapterError) -> Bool {
@@ -158,7 +173,6 @@ extension AdapterConfiguration {
         private static let changingBase = ["pissa", "olora", "loftq", "corda", "lora_ga"]
         /// Keys that are off when absent, null, false or empty, and what to do if they are not.
         private static let unsupported: KeyValuePairs = [
-            "modules_to_save": "none: whole layers beside the update cannot be switched by request",
             "lora_bias": "false: updates without bias",
             "target_parameters": "none: only projections can be updated",
             "layer_replication": "none: the model's own layers",
@@ -234,15 +248,20 @@ extension AdapterConfiguration {
                 if text == "all-linear", key == "target_modules" { return .allLinear }
                 return .pattern(try values.expression(text, key: key), text: text)
             }
-            return .list(
-                try root.array(key).map { name in
-                    guard let name = name.string else {
-                        throw AdapterError.configuration(
-                            file: file, key: key, found: "a list with \(name.kind)",
-                            expected: "a list of names")
-                    }
-                    return name
-                })
+            return try list(key).map { .list($0) }
+        }
+
+        /// A list of names; nil if there is none.
+        func list(_ key: String) throws -> [String]? {
+            guard let value = root[key], isOn(value) else { return nil }
+            return try root.array(key).map { name in
+                guard let name = name.string else {
+                    throw AdapterError.configuration(
+                        file: file, key: key, found: "a list with \(name.kind)",
+                        expected: "a list of names")
+                }
+                return name
+            }
         }
 
         func layers() throws -> Set<Int>? {

@@ -97,7 +97,11 @@ extension Checkpoint: WeightSource {
     package func matrix(
         _ name: String, rows: Int, columns: Int, rowOrder: [Int]?, on device: Device
     ) throws -> PackedMatrix {
-        try PackedMatrix(entry(name, shape: [rows, columns]), rowOrder: rowOrder, on: device)
+        if rowOrder == nil, let weight = try fourBitWeight(name, rows: rows, columns: columns) {
+            return PackedMatrix(weight, on: device)
+        }
+        return try PackedMatrix(
+            entry(name, shape: [rows, columns]), rowOrder: rowOrder, on: device)
     }
 
     package func vector(_ name: String, count: Int, rowOrder: [Int]?) throws -> Tensor {

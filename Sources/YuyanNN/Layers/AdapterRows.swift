@@ -68,6 +68,13 @@ public struct AdapterRows: Sendable {
     ) {
         var single: [RowUpdate] = []
         for group in groups {
+            for (index, projection) in projections.enumerated() {
+                guard
+                    let weight = projection.module.flatMap({ group.adapter.replacement(of: $0) })
+                else { continue }
+                let input = group.rows.map { gathered(x, rows: $0, on: device) } ?? x
+                products[index].replace(group.rows, with: linear(input, [weight], on: device)[0])
+            }
             let targets = group.updates(of: projections)
             guard !targets.isEmpty else { continue }
             let count = group.rows?.count ?? x.rowCount
@@ -100,6 +107,9 @@ public struct AdapterRows: Sendable {
         guard groups.count == 1, groups[0].rows == nil else { return nil }
         let isTraining = device.training != nil
         guard isTraining || rowCount > Self.mostSingleRows else { return nil }
+        let adapter = groups[0].adapter
+        guard !projections.contains(where: { $0.module.flatMap(adapter.replacement) != nil })
+        else { return nil }
         let updates = groups[0].updates(of: projections)
         return isTraining && updates.contains { $0.update.dropout > 0 } ? nil : updates
     }
@@ -117,6 +127,24 @@ public struct AdapterRows: Sendable {
                 x, probability: update.dropout, stream: update.stream, rows: rows ?? passRows,
                 on: device)
             return linear(dropped, update.down, on: device)
+        }
+    }
+
+    /// Gives the rows of adapters that change the embedding table what they put there.
+    ///
+    /// - Parameter x: Rows of the model's table, `[T, C]`, one for each of `tokens`.
+    func updateEmbedding(_ x: inout Tensor, tokens: [Int32], on device: Device) {
+        for group in groups {
+            guard let change = group.adapter.embedding else { continue }
+            let ids = group.rows.map { rows in rows.map { tokens[$0] } } ?? tokens
+            if let table = change.table {
+                x.replace(group.rows, with: embedding(ids, table: table, on: device))
+            }
+            guard let update = change.update else { continue }
+            let inner = embedding(ids, table: update.down, on: device)
+            x.add(
+                linear(scaled(inner, by: update.scale, on: device), update.up, on: device), at: group.rows,
+                gain: update.gain, on: device)
         }
     }
 

@@ -73,6 +73,7 @@ public final class Decoder: Sendable {
     ) -> Tensor {
         let pass = forwardPass(batch, cache: cache, on: device)
         var x = embedding(batch.tokens, table: embeddingTable, on: device)
+        pass.adapters?.updateEmbedding(&x, tokens: batch.tokens, on: device)
         for (layer, block) in blocks.enumerated() { x = block(x, layer: layer, pass: pass) }
         return x
     }

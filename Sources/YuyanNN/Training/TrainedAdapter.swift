@@ -87,7 +87,8 @@ public final class TrainedAdapter {
                 + 4 * (module.magnitude?.count ?? 0)
         }
         return LowRankAdapter(
-            name: name, version: LowRankAdapter.freshVersion(), byteCount: bytes, updates: updates)
+            name: name, version: LowRankAdapter.freshVersion(), byteCount: bytes,
+            parts: LowRankAdapter.Parts(updates: updates))
     }
 }
 
