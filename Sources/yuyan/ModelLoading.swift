@@ -118,17 +118,9 @@ extension LoadedModel {
         guard let source = tokenizer.chatTemplate else {
             throw CommandError.noChatTemplate(path)
         }
-        let template = try ChatTemplate(source: source, name: path)
-        var variables: [String: TemplateValue] = [:]
-        if let id = tokenizer.beginningOfSequence {
-            variables["bos_token"] = .string(tokenizer.text(of: id))
-        }
-        if let id = tokenizer.endOfSequence {
-            variables["eos_token"] = .string(tokenizer.text(of: id))
-        }
-        let text = try template.render(
-            messages: messages, tools: tools, addGenerationPrompt: true, variables: variables)
-        // The template writes the beginning itself where the model wants one.
-        return tokenizer.encode(text, parseSpecial: true, addSpecial: false)
+        let renderer = ChatRenderer(
+            tokenizer: tokenizer, template: try ChatTemplate(source: source, name: path))
+        let chat = renderer.conversation(messages: messages, tools: tools)
+        return chat.ids(try chat.render(addsGenerationPrompt: true))
     }
 }

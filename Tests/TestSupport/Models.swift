@@ -16,6 +16,9 @@ package enum Models {
         path("qwen2.5-coder-\(size)-instruct-q4_k_m.gguf")
     }
 
+    /// Another file or folder of the cache, or `nil` if absent.
+    package static func folder(_ name: String) -> String? { path(name) }
+
     /// Whether the tests of large models are asked for; then a missing model is a failure.
     package static var testsLargeModels: Bool { getenv("YUYAN_MODEL_TESTS") != nil }
 

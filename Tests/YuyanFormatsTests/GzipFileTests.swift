@@ -55,7 +55,10 @@ struct GzipFileTests {
     func corrupted() throws {
         let golden = try #require(Self.cases().first { $0.name == "dynamic codes" })
         let start = 10
-        for position in stride(from: start, to: golden.packed.count, by: 3) {
+        // The last byte of the data ends with bits that mean nothing.
+        let padded = golden.packed.count - 9
+        for position in stride(from: start, to: golden.packed.count, by: 3) where position != padded
+        {
             for mask: UInt8 in [0x01, 0x80, 0xFF] {
                 var bytes = golden.packed
                 bytes[position] ^= mask

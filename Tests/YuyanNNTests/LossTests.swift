@@ -55,8 +55,9 @@ private struct LossCase {
         let value = loss(leaf, output(rows: rows), device)
         var found = tape.backward(
             [(value, Tensor(dy, shape: [dy.count]))], on: device)
+        let dx = found.take(leaf)
         return (
-            value.values, try #require(found.take(leaf)).values,
+            value.values, try #require(dx).values,
             try #require(head.parameter?.rowMajorGradient())
         )
     }
@@ -78,7 +79,7 @@ struct LossTests {
         let this = try LossCase()
         try this.check(
             "logprob",
-            this.gradients(rows: rows) {
+            try this.gradients(rows: rows) {
                 tokenLogProbabilities($0, targets: this.targets, head: $1, on: $2)
             })
         for (name, direction) in [
@@ -86,7 +87,7 @@ struct LossTests {
         ] {
             try this.check(
                 name,
-                this.gradients(rows: rows) {
+                try this.gradients(rows: rows) {
                     divergence(
                         $0, from: { this.reference.rows($0) }, direction: direction, head: $1,
                         on: $2)

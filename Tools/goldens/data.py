@@ -4,12 +4,16 @@ Run with a Python that has transformers:
   python data.py                       gzip.json, csv.json, masks.json
   python data.py truncation FOLDER     truncation.json, with the function of LLaMA-Factory whose
                                        unpacked source archive (0.9.5) is at FOLDER
+  python data.py real [CACHE]          real.json, from the files of scripts/fetch-data and the
+                                       tokenizers of tokenizers_full.py in the cache
 
 gzip.json  streams of Python's gzip and zlib: level, strategy, header fields, several members
 csv.json   texts, and the rows or the refusal of Python's csv in strict mode
 masks.json conversations in the shapes of data sets, turned into messages here, rendered and
            encoded by transformers with the templates of Tests/Goldens/templates, to which
            `{% generation %}` blocks were added around what the model says
+real.json  the same for whole real data sets: counts, and a hash (FNV-1a, 64 bits) over each row's
+           ids (eight bytes, lowest first) and mask (one byte) up to the last token that is learnt
 """
 
 import ast
@@ -19,6 +23,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import random
 import sys
 import zlib
@@ -383,6 +388,55 @@ def mask_cases():
 # truncation ------------------------------------------------------------------------------------
 
 
+def real_cases(cache):
+    from transformers import PreTrainedTokenizerFast
+
+    entries = []
+    for name, shape, template, tokenizer_name in (
+        ("alpaca_en_demo", "alpaca", "SmolLM2-135M-Instruct", "smollm"),
+        ("alpaca_zh_demo", "alpaca", "Qwen2.5-Coder-0.5B-Instruct", "qwen2"),
+        ("identity", "alpaca", "SmolLM2-135M-Instruct", "smollm"),
+        ("glaive_toolcall_en_demo", "sharegpt", "Qwen2.5-Coder-0.5B-Instruct", "qwen2"),
+        ("glaive_toolcall_zh_demo", "sharegpt", "Qwen3-0.6B", "qwen2"),
+    ):
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_file=str(cache / "tokenizers" / tokenizer_name / "tokenizer.json"),
+            eos_token="<|im_end|>",
+        )
+        source = (GOLDENS / "templates" / f"{template}.jinja").read_text()
+        training = marked(template, source)
+        rows = json.loads((cache / "data" / f"{name}.json").read_text())
+        state, tokens, learnt = 0xCBF29CE484222325, 0, 0
+        for row in rows:
+            given, tools = SHAPES[shape](row)
+            result = tokenizer.apply_chat_template(
+                given, tools, chat_template=training, return_dict=True, return_assistant_tokens_mask=True
+            )
+            ids, mask = result["input_ids"], result["assistant_masks"]
+            count = len(mask) - mask[::-1].index(1)
+            tokens += count
+            learnt += sum(mask[1:count])
+            data = b"".join(
+                token.to_bytes(8, "little") + bytes([bit])
+                for token, bit in zip(ids[:count], mask[:count])
+            )
+            for byte in data:
+                state = ((state ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+        entries.append(
+            {
+                "name": name,
+                "template": template,
+                "tokenizer": tokenizer_name,
+                "rows": len(rows),
+                "tokens": tokens,
+                "learnt": learnt,
+                "hash": f"{state:x}",
+            }
+        )
+        print(entries[-1])
+    write("real.json", entries)
+
+
 def truncation_cases(folder):
     """Runs the one function, cut out of its module, whose imports are not needed."""
     path = Path(folder) / "src" / "llamafactory" / "data" / "processor" / "processor_utils.py"
@@ -403,6 +457,9 @@ if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
     if sys.argv[1:2] == ["truncation"]:
         truncation_cases(sys.argv[2])
+    elif sys.argv[1:2] == ["real"]:
+        home = os.environ.get("YUYAN_HOME", "~/.cache/yuyan")
+        real_cases(Path(sys.argv[2] if len(sys.argv) > 2 else home).expanduser())
     else:
         gzip_cases()
         csv_cases()

@@ -38,10 +38,15 @@ public struct NamedWeight: Sendable {
         let rowCount = shape.dropLast().reduce(1, *)
         // A few megabytes at a time: enough for all threads, little beside the model.
         let step = max(1, (1 << 20) / max(width, 1))
-        let rows = rows
+        let (name, shape, rows) = (name, shape, rows)
         return TensorSource(
             name: fileName ?? name, elementType: type, shape: shape
         ) { sink in
+            if let rowOrder, shape.count == 1 {
+                // The rows of a bias are its elements.
+                let values = rows(0..<1)
+                return try sink.write(rowOrder.map { values[$0] }, as: type, of: name)
+            }
             for start in stride(from: 0, to: rowCount, by: step) {
                 let range = start..<min(start + step, rowCount)
                 guard let rowOrder else {

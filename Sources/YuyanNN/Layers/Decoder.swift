@@ -72,9 +72,15 @@ public final class Decoder: Sendable {
         _ batch: TokenBatch, cache: KeyValueBlocks, on device: Device
     ) -> Tensor {
         let pass = forwardPass(batch, cache: cache, on: device)
-        var x = embedding(batch.tokens, table: embeddingTable, on: device)
-        pass.adapters?.updateEmbedding(&x, tokens: batch.tokens, on: device)
+        var x = embedded(batch, pass)
         for (layer, block) in blocks.enumerated() { x = block(x, layer: layer, pass: pass) }
+        return x
+    }
+
+    /// The tokens' rows of the embedding table, as their adapters have it.
+    func embedded(_ batch: TokenBatch, _ pass: ForwardPass) -> Tensor {
+        var x = embedding(batch.tokens, table: embeddingTable, on: pass.device)
+        pass.adapters?.updateEmbedding(&x, tokens: batch.tokens, on: pass.device)
         return x
     }
 

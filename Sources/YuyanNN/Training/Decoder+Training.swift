@@ -13,7 +13,7 @@ extension Decoder {
     ) -> Tensor {
         let pass = forwardPass(batch, cache: nil, on: device)
         device.training?.place = "model.embed_tokens"
-        var x = embedding(batch.tokens, table: embeddingTable, on: device)
+        var x = embedded(batch, pass)
         for (layer, block) in blocks.enumerated() {
             if let training = device.training { training.place = "model.layers.\(layer)" }
             if checkpointing {

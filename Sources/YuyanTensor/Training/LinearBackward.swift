@@ -11,17 +11,28 @@ func linearBackward(_ x: Tensor, _ weights: [PackedMatrix]) -> Tape.Backward {
         let dys = reached.compactMap { arrived[$0] }
         let reachedWeights = reached.map { weights[$0] }
         if let saved, reachedWeights.contains(where: { $0.trainedParameter != nil }) {
-            let x = saved.tensor(on: device)
-            for (dy, weight) in zip(dys, reachedWeights) {
-                guard let parameter = weight.trainedParameter else { continue }
-                let (sum, resume) = parameter.accumulator()
-                accumulateWeightGradient(
-                    dy, x, into: sum, outputs: weight.rows, resume: resume, on: device)
-            }
+            accumulate(dys, reachedWeights, saved.tensor(on: device), on: device)
         }
         guard source != nil else { return }
         let dx = inputGradient(dys, reachedWeights, on: device)
         gradients.add(dx.reshaped(to: shape), to: source)
+    }
+}
+
+/// Adds `dYᵢᵀ X` to the gradients of the weights that are trained: those that begin, then those that go on.
+private func accumulate(
+    _ dys: [Tensor], _ weights: [PackedMatrix], _ x: Tensor, on device: Device
+) {
+    var sums: [Bool: [(dy: Tensor, start: UnsafeMutablePointer<Float>)]] = [:]
+    for (dy, weight) in zip(dys, weights) {
+        guard let parameter = weight.trainedParameter else { continue }
+        let (start, resume) = parameter.accumulator()
+        sums[resume, default: []].append((dy, start))
+    }
+    for resume in [false, true] {
+        guard let sums = sums[resume] else { continue }
+        accumulateWeightGradients(
+            sums.map(\.dy), x, into: sums.map(\.start), resume: resume, on: device)
     }
 }
 

@@ -29,18 +29,27 @@ package struct ChatRenderer: Sendable {
     ) -> RenderableChat {
         let prepared = prepare(turns, tools)
         let rendersTools = capabilities.rendersTools
-        var messages = prepared.map { turn in
-            (rendersTools ? turn : turn.plain(toolFormat)).templateValue(toolFormat)
-        }
-        var schemas = rendersTools && !tools.isEmpty ? tools.map { TemplateValue($0.output) } : nil
-        var variables = variables
-        let mark = mark(for: messages + (schemas ?? []) + Array(variables.values))
+        return conversation(
+            messages: prepared.map { turn in
+                (rendersTools ? turn : turn.plain(toolFormat)).templateValue(toolFormat)
+            },
+            tools: rendersTools && !tools.isEmpty ? tools.map { TemplateValue($0.output) } : nil,
+            variables: variables, date: date, addedCount: prepared.count - turns.count)
+    }
+
+    /// A conversation whose messages are given as the template reads them.
+    package func conversation(
+        messages: [TemplateValue], tools: [TemplateValue]?,
+        variables: [String: TemplateValue] = [:], date: TemplateDate? = nil, addedCount: Int = 0
+    ) -> RenderableChat {
+        var (messages, tools, variables) = (messages, tools, variables)
+        let mark = mark(for: messages + (tools ?? []) + Array(variables.values))
         if let mark {
             func protected(_ value: TemplateValue) -> TemplateValue {
                 value.mapTexts { special.marked($0, by: mark) }
             }
             messages = messages.map(protected)
-            schemas = schemas?.map(protected)
+            tools = tools?.map(protected)
             variables = variables.mapValues(protected)
         }
         if let id = tokenizer.beginningOfSequence {
@@ -50,8 +59,8 @@ package struct ChatRenderer: Sendable {
             variables["eos_token"] = .string(tokenizer.text(of: id))
         }
         return RenderableChat(
-            messages: messages, addedCount: prepared.count - turns.count, tools: schemas,
-            variables: variables, date: date, mark: mark, renderer: self)
+            messages: messages, addedCount: addedCount, tools: tools, variables: variables,
+            date: date, mark: mark, renderer: self)
     }
 
     /// Turns with one name for each role, and tools described where the template does not.

@@ -116,14 +116,21 @@ public struct CorpusFile: Sendable {
         }
     }
 
-    /// A row's bytes, without the comma between elements.
+    /// A row's bytes; in JSON without the white space behind it and the comma between elements.
     private func range(of position: Int) -> Range<Int> {
         let range = index.range(position, end: file.count)
-        guard format == .jsonArray, position < count - 1 else { return range }
+        guard format == .jsonArray || format == .jsonLines else { return range }
         return file.withBytes { bytes in
             bytes.withUnsafeBytes { buffer in
-                let comma = buffer[range].lastIndex { !$0.isWhiteSpace } ?? range.lowerBound
-                return range.lowerBound..<comma
+                func trimmed(_ end: Int) -> Int {
+                    let last = buffer[range.lowerBound..<end].lastIndex { !$0.isWhiteSpace }
+                    return last.map { $0 + 1 } ?? range.lowerBound
+                }
+                let end = trimmed(range.upperBound)
+                guard format == .jsonArray, position < count - 1, end > range.lowerBound else {
+                    return range.lowerBound..<end
+                }
+                return range.lowerBound..<trimmed(end - 1)
             }
         }
     }

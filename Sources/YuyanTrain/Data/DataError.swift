@@ -66,7 +66,9 @@ package struct RowProblem: Error, Hashable, Sendable, CustomStringConvertible {
     package let kind: Kind
     package let reason: String
 
-    package var description: String { "\(source.file):\(source.row): \(reason)" }
+    package var description: String {
+        reason.hasPrefix(source.file) ? reason : "\(source.file):\(source.row): \(reason)"
+    }
 }
 
 /// What is wrong inside of a row, before its place is known.

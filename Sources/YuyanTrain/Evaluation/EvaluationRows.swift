@@ -42,12 +42,7 @@ public struct EvaluationRows: Sendable {
                 continue
             }
             let line = index + 1
-            let root: JSONCursor
-            do {
-                root = try JSONDocument(bytes: Array(bytes), name: file).root
-            } catch FormatError.json(_, _, let column, let what) {
-                throw FormatError.json(file: file, line: line, column: column, what: what)
-            }
+            let root = try Self.value(Array(bytes), file: file, line: line)
             guard root.kind == .object else {
                 throw EvaluationTaskError.row(
                     file: file, line: line, what: "\(root.kind), expected an object")
@@ -60,6 +55,18 @@ public struct EvaluationRows: Sendable {
         guard let reader else { throw EvaluationTaskError.empty(file: file) }
         kind = reader.kind
         self.rows = rows
+    }
+
+    /// The value of one line; errors count lines of the file.
+    private static func value(
+        _ bytes: [UInt8], file: String, line: Int
+    ) throws(FormatError) -> JSONCursor {
+        do throws(FormatError) {
+            return try JSONDocument(bytes: bytes, name: file).root
+        } catch {
+            guard case .json(_, _, let column, let what) = error else { throw error }
+            throw .json(file: file, line: line, column: column, what: what)
+        }
     }
 }
 

@@ -102,7 +102,8 @@ final class ModelTrainee: Trainee {
             for parameter in parameters {
                 // Weights that are trained whole have PEFT's prefix too.
                 let prefix = "base_model.model."
-                let name = parameter.name.hasPrefix(prefix) ? parameter.name : prefix + parameter.name
+                let name =
+                    parameter.name.hasPrefix(prefix) ? parameter.name : prefix + parameter.name
                 try load(parameter, file.tensor(name), from: path)
             }
         }

@@ -291,12 +291,12 @@ package final class TrainingLoop {
         return stopSignal() == nil || state.step == plan.steps ? nil : try interrupted()
     }
 
-    private func evaluated() throws -> [EvaluationResult]? {
+    private func evaluated() throws -> [ValidationResult]? {
         clock.pause()
         defer { clock.resume() }
         let count = validation.reduce(0) { $0 + $1.batches.count }
         var done = 0
-        var results: [EvaluationResult] = []
+        var results: [ValidationResult] = []
         for set in validation {
             var total = LossStatistics()
             for batch in set.batches {
@@ -305,7 +305,7 @@ package final class TrainingLoop {
                 done += 1
                 observe(.evaluating(done: done, of: count))
             }
-            results.append(EvaluationResult(name: set.name, total: total))
+            results.append(ValidationResult(name: set.name, total: total))
         }
         return results
     }

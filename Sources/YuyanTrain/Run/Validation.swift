@@ -14,7 +14,7 @@ package struct ValidationSet {
 }
 
 /// What an evaluation found.
-package struct EvaluationResult: Sendable, Hashable {
+package struct ValidationResult: Sendable, Hashable {
     /// Name of the set, empty for the only one.
     package let name: String
     /// Over all tokens, in order, so that the cut into micro-batches changes no bit.

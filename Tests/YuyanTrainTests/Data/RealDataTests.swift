@@ -49,14 +49,53 @@ struct RealDataTests {
         #expect(preview.sample.tokens.last.map { tokenizer.text(of: $0) } == "<|im_end|>")
     }
 
+    @Test("become the ids and the masks that transformers makes of them, every one")
+    func agreesWithTransformers() throws {
+        let goldens = try JSONDocument(path: Goldens.path("data/real.json")).root.array
+        for golden in goldens.map(Array.init) ?? [] {
+            let name = try golden.string("tokenizer")
+            guard let folder = Models.folder("tokenizers/" + name) else { continue }
+            let template = try MappedFile(
+                path: Goldens.path("templates/\(try golden.string("template")).jinja"))
+            let source = template.withBytes { bytes in
+                bytes.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+            }
+            var options = DataOptions()
+            options.datasets = [try golden.string("name")]
+            options.folder = try #require(DataSets.path("dataset_info.json")).droppingName
+            options.isShuffled = false
+            options.cutoffLength = 1 << 20
+            let data = try TrainingData(
+                options, tokenizer: try Tokenizer(directory: folder),
+                template: try ChatTemplate(source: source))
+            let loader = try data.loader(.training, epochs: 1)
+            var (hash, rows, tokens, learnt) = (StableHash(), 0, 0, 0)
+            while let batch = try loader.next()?.batch {
+                rows += 1
+                tokens += batch.tokens.count
+                learnt += batch.supervisedCount
+                for (token, weight) in zip(batch.tokens, batch.weights) {
+                    hash.add(UInt64(token))
+                    hash.add(UInt8(weight))
+                }
+            }
+            #expect(rows == (try golden.int("rows")), "\(options.datasets)")
+            #expect(tokens == (try golden.int("tokens")), "\(options.datasets)")
+            #expect(learnt == (try golden.int("learnt")), "\(options.datasets)")
+            #expect(
+                String(hash.value, radix: 16) == (try golden.string("hash")),
+                "\(options.datasets)")
+        }
+    }
+
     @Test(
         "of preferences and verdicts are parsed whole",
         arguments: [
             "dpo_en_demo", "dpo_zh_demo", "kto_en_demo", "v1_dpo_demo.jsonl",
         ])
     func preferences(_ name: String) throws {
-        let folder = try #require(DataSets.path("dataset_info.json")).dropLast(18)
-        let info = try DatasetInfo(folder: String(folder))
+        let folder = try #require(DataSets.path("dataset_info.json")).droppingName
+        let info = try DatasetInfo(folder: folder)
         let dataset = try Dataset(
             info.definition(of: name), weight: 1, options: DataOptions(), stream: 0)
         var (good, bad) = (0, 0)
@@ -96,5 +135,12 @@ struct RealDataTests {
             bytes += tokenizer.decode(batch.batch.tokens, skipSpecial: true).utf8.count
         }
         #expect(bytes > 1_700_000)
+    }
+}
+
+extension String {
+    /// The folder of a path.
+    fileprivate var droppingName: String {
+        split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
     }
 }

@@ -170,7 +170,7 @@ struct SampleRendererTests {
         let unweighted =
             #"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "loss": false}]}"#
         #expect(reason(unweighted).contains("weight 0"))
-        #expect(reason(#"{"text": "a"}"#).isEmpty)
+        #expect(reason(#"{"text": "a longer text"}"#).isEmpty)
     }
 
     @Test("shows a sample with what is learnt in brackets, or in green")

@@ -156,7 +156,7 @@ package struct DatasetReport: Sendable, Hashable, CustomStringConvertible {
 extension CorpusError {
     /// What is wrong with a row, without its place.
     var reason: String {
-        if case .row(_, _, let reason) = self { return reason }
-        return description
+        guard case .row(let file, _, let reason) = self else { return description }
+        return reason.hasPrefix(file) ? reason : "the row " + reason
     }
 }
