@@ -1,6 +1,7 @@
 import TestSupport
 import Testing
 import YuyanFormats
+import YuyanNN
 
 @testable import YuyanTrain
 
