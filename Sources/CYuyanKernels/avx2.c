@@ -21,6 +21,25 @@ static inline __attribute__((always_inline)) vi dot_pairs(vi acc, vs w, vi x) {
   return acc + products;
 }
 
+static inline __attribute__((always_inline)) __m256 lookup8(vf table, __m256i index) {
+  __m256 low = _mm256_permutevar8x32_ps(((__m256)(table.lo)), index);
+  __m256 high = _mm256_permutevar8x32_ps(((__m256)(table.hi)), index);
+  // The sign bit chooses; bit 3 goes there.
+  return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
+}
+static inline __attribute__((always_inline)) vf lookup16(vf table, vi index) {
+  vf out;
+  out.lo = ((vf8)(lookup8(table, ((__m256i)(index.lo)))));
+  out.hi = ((vf8)(lookup8(table, ((__m256i)(index.hi)))));
+  return out;
+}
+static inline __attribute__((always_inline)) vf gather16(const float *table, vi index) {
+  vf out;
+  out.lo = ((vf8)(_mm256_i32gather_ps(table, ((__m256i)(index.lo)), 4)));
+  out.hi = ((vf8)(_mm256_i32gather_ps(table, ((__m256i)(index.hi)), 4)));
+  return out;
+}
+
 #define YK_NAME yk_avx2_kernels
 #define YK_ISA YK_ISA_AVX2
 #define YK_LABEL "AVX2+FMA"

@@ -12,6 +12,8 @@ static inline __attribute__((always_inline)) vi dot_pairs(vi acc, vs w, vi x) {
   return acc + ((vi)(_mm512_madd_epi16(((__m512i)(w)), ((__m512i)(x)))));
 }
 
+#include "lookup_avx512.h"
+
 #define YK_NAME yk_avx512_kernels
 #define YK_ISA YK_ISA_AVX512
 #define YK_LABEL "AVX-512"

@@ -15,6 +15,8 @@ static inline __attribute__((always_inline)) vi dot_pairs(vi acc, vs w, vi x) {
   return acc;
 }
 
+#include "lookup_avx512.h"
+
 #define YK_NAME yk_avx512_vnni_kernels
 #define YK_ISA YK_ISA_AVX512_VNNI
 #define YK_LABEL "AVX-512+VNNI"

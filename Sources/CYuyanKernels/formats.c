@@ -53,6 +53,7 @@ float yk_bfloat_to_float(uint16_t h) {
 static size_t rounded64(size_t n) { return (n + 63) / 64 * 64; }
 
 yk_panel_layout yk_panel_layout_of(yk_format format, size_t columns) {
+  if (yk_is_code4(format)) return yk_code4_layout(format, columns);
   yk_panel_layout l = {0, 0, 0, 0, 0, 0};
   if (yk_is_float(format)) {
     l.bytes = rounded64(columns * YK_PANEL * (format == YK_F32 ? 4 : 2));
@@ -212,7 +213,8 @@ void yk_pack_panel(yk_format format, const uint8_t *const *rows, size_t row_coun
     return;
   }
   for (size_t r = 0; r < row_count; r++) {
-    if (yk_is_k(format)) pack_k_row(format, rows[r], columns, &l, r, panel);
+    if (yk_is_code4(format)) yk_pack_code4_row(format, rows[r], columns, &l, r, panel);
+    else if (yk_is_k(format)) pack_k_row(format, rows[r], columns, &l, r, panel);
     else pack_simple_row(format, rows[r], columns, &l, r, panel);
   }
 }
@@ -235,6 +237,11 @@ static int stored_code(yk_format format, const uint8_t *panel, const yk_panel_la
 
 void yk_unpack_block(yk_format format, const uint8_t *panel, const yk_panel_layout *l, size_t lane,
                      size_t b, float *out) {
+  if (yk_is_code4(format)) {
+    for (size_t k = 0; k < YK_BLOCK; k++)
+      out[k] = yk_code4_value(format, panel, l, lane, b * YK_BLOCK + k);
+    return;
+  }
   size_t row = yk_is_k(format) ? b / 8 : b;
   float scale = yk_half_to_float(load16(panel + l->scale + 2 * (row * YK_PANEL + lane)));
   float minimum = 0;

@@ -25,6 +25,17 @@ static inline __attribute__((always_inline)) vi dot_pairs(vi acc, vs w, vi x) {
   return acc + products;
 }
 
+static inline __attribute__((always_inline)) vf gather16(const float *table, vi index) {
+  vf out;
+  for (int i = 0; i < 16; i++) out[i] = table[index[i]];
+  return out;
+}
+static inline __attribute__((always_inline)) vf lookup16(vf table, vi index) {
+  float memory[16];
+  memcpy(memory, &table, sizeof memory);
+  return gather16(memory, index & 15);
+}
+
 #define YK_NAME yk_neon_kernels
 #define YK_ISA YK_ISA_NEON
 #define YK_LABEL "NEON"

@@ -1,48 +1,11 @@
 // The specification: every kernel as plain loops. The vector variants must give the same bits.
 
-#include "internal.h"
+#include "scalar_math.h"
 
 #pragma STDC FP_CONTRACT OFF
 
-static float fma32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
-
-// To nearest, ties to even, for |x| < 2^22.
-static float rounded(float x) { return (x + 12582912.0f) - 12582912.0f; }
-
-static uint16_t load16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
-
-static float exponential1(float x) {
-  float c = x < YK_EXP_HIGH ? x : YK_EXP_HIGH;
-  c = c > YK_EXP_LOW ? c : YK_EXP_LOW;
-  float t = fma32(c, YK_LOG2E, 12582912.0f);
-  float n = t - 12582912.0f;
-  float r = fma32(n, -YK_LN2_HI, c);
-  r = fma32(n, -YK_LN2_LO, r);
-  float p = fma32(YK_EXP_C5, r, YK_EXP_C4);
-  p = fma32(p, r, YK_EXP_C3);
-  p = fma32(p, r, YK_EXP_C2);
-  p = fma32(p, r, YK_EXP_C1);
-  p = fma32(p, r, YK_EXP_C0);
-  p = fma32(p, r * r, r) + 1.0f;
-  uint32_t bits;
-  memcpy(&bits, &p, 4);
-  bits += (uint32_t)(int32_t)n << 23;
-  memcpy(&p, &bits, 4);
-  if (x < YK_EXP_LOW) p = 0.0f;
-  if (x > YK_EXP_HIGH) p = __builtin_inff();
-  return x != x ? x : p;
-}
-
 static void exponential(const float *x, size_t n, float *y) {
   for (size_t i = 0; i < n; i++) y[i] = exponential1(x[i]);
-}
-
-static float tree16(const float *lane) {
-  float t[16];
-  memcpy(t, lane, sizeof t);
-  for (int width = 8; width > 0; width /= 2)
-    for (int i = 0; i < width; i++) t[i] = t[i] + t[i + width];
-  return t[0];
 }
 
 static void tile_float_pack(const float *x, size_t row_stride, size_t count, size_t columns,
@@ -107,6 +70,12 @@ static float float_element(yk_format format, const uint8_t *panel, size_t at) {
   if (format == YK_BF16) return yk_bfloat_to_float(load16(panel + 2 * at));
   memcpy(&f, panel + 4 * at, 4);
   return f;
+}
+
+static float element(yk_format format, const uint8_t *panel, const yk_panel_layout *l, size_t lane,
+                     size_t column) {
+  if (yk_is_code4(format)) return yk_code4_value(format, panel, l, lane, column);
+  return float_element(format, panel, column * YK_PANEL + lane);
 }
 
 static void expand_float(yk_format format, const uint8_t *panel, size_t columns, float *out) {
@@ -183,14 +152,15 @@ static void expand_int16(yk_format format, const uint8_t *panel, size_t columns,
 
 static void matmul_float(const float *weights, size_t panel_stride, size_t panels, size_t columns,
                          const float *tile, size_t stride, size_t count, int resume, float *y,
-                         size_t y_stride) {
+                         size_t y_stride, size_t y_panel_stride) {
   for (size_t i = 0; i < count; i++) {
     for (size_t r = 0; r < panels * YK_PANEL; r++) {
       const float *w = weights + r / YK_PANEL * panel_stride + r % YK_PANEL;
-      float sum = resume ? y[i * y_stride + r] : 0;
+      float *place = y + (i * y_stride + r / YK_PANEL * y_panel_stride + r % YK_PANEL);
+      float sum = resume ? *place : 0;
       for (size_t k = 0; k < columns; k++)
         sum = fma32(w[k * YK_PANEL], tile[k * stride + i], sum);
-      y[i * y_stride + r] = sum;
+      *place = sum;
     }
   }
 }
@@ -287,7 +257,7 @@ static void few_float(yk_format format, const uint8_t *panels, size_t count, siz
       const uint8_t *panel = panels + row / YK_PANEL * l.bytes;
       float sum = 0;
       for (size_t k = 0; k < columns; k++)
-        sum = fma32(float_element(format, panel, k * YK_PANEL + row % YK_PANEL),
+        sum = fma32(element(format, panel, &l, row % YK_PANEL, k),
                     tile[(k / YK_PANEL * stride + i) * YK_PANEL + k % YK_PANEL], sum);
       y[i * y_stride + row] = sum;
     }
@@ -307,16 +277,6 @@ static void few_int16(yk_format format, const uint8_t *panels, size_t count, siz
 static void matvec_int16(yk_format format, const uint8_t *panels, size_t count, size_t columns,
                          yk_tile16 x, float *y) {
   few_int16(format, panels, count, columns, x, 1, 1, y, 0);
-}
-
-// Sum over i of f(i), in 16 chains (i mod 16) and a fixed tree.
-static float square_sum(const float *x, float mean, size_t n) {
-  float lane[16] = {0};
-  for (size_t i = 0; i < n; i++) {
-    float d = x[i] - mean;
-    lane[i % 16] = fma32(d, d, lane[i % 16]);
-  }
-  return tree16(lane);
 }
 
 static void rms_norm(const float *x, const float *weight, float epsilon, size_t n, float *y) {
@@ -496,4 +456,7 @@ const yk_kernels yk_scalar_kernels = {
     matvec_float, matvec_int16, few_float_pack, few_int16_pack, few_float, few_int16,
     rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
     exponential, maximum, argmax, sum_exp, softmax, yk_sampling_exp, yk_key_range,
-    attention, yk_store_kv, burn_fma, read_sum};
+    attention, yk_store_kv, burn_fma, read_sum,
+    yk_strip_pack, yk_panel_transpose, yk_gelu_rows, yk_gelu_gradient, yk_swiglu_gradient,
+    yk_softmax_gradient, yk_rms_norm_gradient, yk_layer_norm_gradient, yk_norm_weight_gradient,
+    yk_bias_gradient, yk_attention_tile_pack, yk_attention_statistics, yk_attention_gradient};

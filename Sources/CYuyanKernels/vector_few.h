@@ -162,6 +162,33 @@ INLINE void few_float_panels(yk_format format, const uint8_t *panels, size_t tog
     UNROLL for (size_t p = 0; p < together; p++) storef(y + i * y_stride + 16 * p, sum[p][i]);
 }
 
+INLINE void few_code4_as(yk_format format, const uint8_t *panels, size_t count, size_t columns,
+                         const float *x, size_t stride, size_t tokens, float *y,
+                         size_t y_stride) {
+  size_t bytes = yk_panel_layout_of(format, columns).bytes, p = 0;
+#define CALL(together, most, i, n)                                                                \
+  if (n <= most)                                                                                  \
+  few_code4_panels(format, panels + p * bytes, together, columns, x + (i) * YK_PANEL, stride,   \
+                   n <= most ? n : 1, y + (i) * y_stride + 16 * p, y_stride)
+#if YK_FLOAT_PANELS == 2
+  for (; p + 2 <= count; p += 2) {
+#define BODY(n) CALL(2, YK_FEW_FLOAT, 0, n)
+    switch (tokens) { COUNT_CASES(BODY) default: break; }
+#undef BODY
+  }
+#endif
+  for (; p < count; p++) {
+    for (size_t i = 0; i < tokens; i += FEW_FLOAT_ALONE) {
+#define BODY(n) CALL(1, FEW_FLOAT_ALONE, i, n)
+      switch (tokens - i < FEW_FLOAT_ALONE ? tokens - i : FEW_FLOAT_ALONE) {
+        COUNT_CASES(BODY) default: break;
+      }
+#undef BODY
+    }
+  }
+#undef CALL
+}
+
 INLINE void few_float_as(yk_format format, const uint8_t *panels, size_t count, size_t columns,
                          const float *x, size_t stride, size_t tokens, float *y,
                          size_t y_stride) {
@@ -192,6 +219,12 @@ INLINE void few_float_as(yk_format format, const uint8_t *panels, size_t count, 
 static void few_float(yk_format format, const uint8_t *panels, size_t count, size_t columns,
                       const float *x, size_t stride, size_t tokens, float *y, size_t y_stride) {
 #define BODY(f) few_float_as(f, panels, count, columns, x, stride, tokens, y, y_stride)
-  switch (format) { FOR_FLOAT_FORMATS(format, BODY) default: break; }
+  switch (format) {
+    FOR_FLOAT_FORMATS(format, BODY)
+    CODE4_CASES:
+      few_code4_as(format, panels, count, columns, x, stride, tokens, y, y_stride);
+      break;
+    default: break;
+  }
 #undef BODY
 }

@@ -7,6 +7,8 @@
 //   YK_FEW_SUMS                    vectors of sums that few_int16 keeps in registers
 //   YK_QUERIES                     queries in registers in attention
 //   dot_pairs(acc, w, x)           acc[i] += w[2i] * x[2i] + w[2i+1] * x[2i+1]
+//   lookup16(table, index)         table[index[i] & 15], where higher bits may be set
+//   gather16(table, index)         table[index[i]] from memory
 // and includes this file with its target attribute pushed. The compiler splits the 16 lanes into
 // what the machine has; order and rounding per lane are the same everywhere.
 
@@ -89,77 +91,11 @@ static void exponential(const float *x, size_t n, float *y) {
   if (i < n) yk_scalar_kernels.exponential(x + i, n - i, y + i);
 }
 
-static void tile_float_pack(const float *x, size_t row_stride, size_t count, size_t columns,
-                            size_t stride, float *out) {
-  enum { STRIP = 64 };
-  for (size_t start = 0; start < columns; start += STRIP) {
-    size_t end = start + STRIP < columns ? start + STRIP : columns;
-    for (size_t i = 0; i < count; i++)
-      for (size_t k = start; k < end; k++) out[k * stride + i] = x[i * row_stride + k];
-  }
-}
-
-INLINE void pack_int16(const float *x, size_t row_stride, size_t count, size_t columns,
-                       size_t stride, size_t token_stride, size_t step_stride, yk_tile16 out) {
-  for (size_t i = 0; i < count; i++) {
-    for (size_t b = 0; b < columns / YK_BLOCK; b++) {
-      const float *v = x + i * row_stride + b * YK_BLOCK;
-      vf a = loadf(v), c = loadf(v + 16);
-      vu am = as_vu(a) & 0x7FFFFFFFu, cm = as_vu(c) & 0x7FFFFFFFu;
-      uint32_t largest = __builtin_reduce_max(__builtin_elementwise_max(am, cm));
-      float maximum;
-      memcpy(&maximum, &largest, 4);
-      int tiny = maximum < 1e-30f;
-      float scale = tiny ? 0.0f : maximum / 32767.0f, inverse = tiny ? 0.0f : 32767.0f / maximum;
-      vf magic = splat(12582912.0f);
-      vf ar = (a * splat(inverse) + magic) - magic, cr = (c * splat(inverse) + magic) - magic;
-      vi ai = __builtin_convertvector(select16(ar == ar, ar, splat(0)), vi);
-      vi ci = __builtin_convertvector(select16(cr == cr, cr, splat(0)), vi);
-      int32_t sum = __builtin_reduce_add(ai + ci);
-      vi first = __builtin_shufflevector(ai, ci, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28,
-                                         13, 29);
-      vi second = __builtin_shufflevector(ai, ci, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14,
-                                          30, 15, 31);
-      vi pairs = (first & 0xFFFF) | second << 16;
-      int32_t *codes = out.codes + b * YK_STEPS * stride + i * token_stride;
-      if (step_stride == 1) memcpy(codes, &pairs, sizeof pairs);
-      else
-        for (int s = 0; s < YK_STEPS; s++) codes[(size_t)s * step_stride] = pairs[s];
-      out.scale[b * stride + i] = scale;
-      out.sum[b * stride + i] = scale * (float)sum;
-      out.code_sum[b * stride + i] = sum;
-    }
-  }
-}
-
-static void tile_int16_pack(const float *x, size_t row_stride, size_t count, size_t columns,
-                            size_t stride, yk_tile16 out) {
-  pack_int16(x, row_stride, count, columns, stride, 1, stride, out);
-}
-static void few_int16_pack(const float *x, size_t row_stride, size_t count, size_t columns,
-                           size_t stride, yk_tile16 out) {
-  pack_int16(x, row_stride, count, columns, stride, YK_STEPS, 1, out);
-}
-static void few_float_pack(const float *x, size_t row_stride, size_t count, size_t columns,
-                           size_t stride, float *out) {
-  for (size_t k = 0; k < columns; k += YK_PANEL)
-    for (size_t i = 0; i < count; i++) {
-      float *place = out + (k * stride + i * YK_PANEL);
-      if (columns - k >= YK_PANEL) storef(place, loadf(x + i * row_stride + k));
-      else memcpy(place, x + i * row_stride + k, (columns - k) * sizeof(float));
-    }
-}
-
+#include "vector_code4.h"
+#include "vector_tiles.h"
 #include "vector_products.h"
 #include "vector_few.h"
 #include "vector_sampling.h"
-
-// Lanes past the end read as zero.
-INLINE vf load_part(const float *p, size_t n) {
-  float part[16] = {0};
-  memcpy(part, p, n * 4);
-  return loadf(part);
-}
 
 INLINE float square_sum(const float *x, float mean, size_t n) {
   vf sum = splat(0);
@@ -279,6 +215,9 @@ static void softmax(const float *x, size_t n, float *y) {
     for (size_t j = 0; i + j < n; j++) y[i + j] = rest[j] / sum;
   }
 }
+
+#include "vector_gradients.h"
+#include "vector_attention_gradient.h"
 
 // Scores of `count` queries against one tile of 32 transposed keys [D][32].
 INLINE void tile_scores(const float *const *query, size_t count, const float *keys, size_t D,
@@ -497,4 +436,7 @@ const yk_kernels YK_NAME = {
     matvec_float, matvec_int16, few_float_pack, few_int16_pack, few_float, few_int16,
     rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
     exponential, maximum, argmax, sum_exp, softmax, sampling_exp, key_range,
-    attention, store_kv, burn_fma, read_sum};
+    attention, store_kv, burn_fma, read_sum,
+    strip_pack, panel_transpose, gelu, gelu_gradient, swiglu_gradient,
+    softmax_gradient, rms_norm_gradient, layer_norm_gradient, norm_weight_gradient,
+    bias_gradient, attention_tile_pack, attention_statistics, attention_gradient};

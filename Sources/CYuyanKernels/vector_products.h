@@ -107,6 +107,7 @@ INLINE void expand_int16_as(yk_format format, const uint8_t *panel, size_t colum
   case YK_Q4_K: body(YK_Q4_K); break;                                                             \
   case YK_Q5_K: body(YK_Q5_K); break;                                                             \
   case YK_Q6_K: body(YK_Q6_K); break;
+#define CODE4_CASES case YK_NF4: case YK_FP4: case YK_NF4_NESTED: case YK_FP4_NESTED
 #define FOR_FLOAT_FORMATS(format, body)                                                           \
   case YK_F32: body(YK_F32); break;                                                               \
   case YK_F16: body(YK_F16); break;                                                               \
@@ -114,7 +115,11 @@ INLINE void expand_int16_as(yk_format format, const uint8_t *panel, size_t colum
 
 static void expand_float(yk_format format, const uint8_t *panel, size_t columns, float *out) {
 #define BODY(f) expand_float_as(f, panel, columns, out)
-  switch (format) { FOR_FLOAT_FORMATS(format, BODY) FOR_BLOCK_FORMATS(format, BODY) }
+  switch (format) {
+    FOR_FLOAT_FORMATS(format, BODY)
+    FOR_BLOCK_FORMATS(format, BODY)
+    CODE4_CASES: expand_code4(format, panel, columns, out); break;
+  }
 #undef BODY
 }
 static void expand_int16(yk_format format, const uint8_t *panel, size_t columns,
@@ -124,23 +129,24 @@ static void expand_int16(yk_format format, const uint8_t *panel, size_t columns,
 #undef BODY
 }
 
-INLINE void tile_matmul_float(const float *w, size_t panel_stride, size_t panels, size_t columns,
-                              const float *tile, size_t stride, size_t count, int resume, float *y,
-                              size_t y_stride) {
+INLINE void tile_matmul_float(const float *w, size_t step, size_t panel_stride, size_t panels,
+                              size_t columns, const float *tile, size_t stride, size_t count, int resume,
+                              float *y, size_t y_stride, size_t y_panel_stride) {
   vf sum[YK_FLOAT_PANELS][YK_TILE_FLOAT];
   UNROLL for (size_t p = 0; p < panels; p++)
-    UNROLL for (size_t i = 0; i < count; i++) 
-      sum[p][i] = resume ? loadf(y + i * y_stride + 16 * p) : splat(0);
+    UNROLL for (size_t i = 0; i < count; i++)
+      sum[p][i] = resume ? loadf(y + i * y_stride + p * y_panel_stride) : splat(0);
   for (size_t k = 0; k < columns; k++) {
     vf row[YK_FLOAT_PANELS];
-    UNROLL for (size_t p = 0; p < panels; p++) row[p] = loadf(w + p * panel_stride + k * 16);
+    UNROLL for (size_t p = 0; p < panels; p++) row[p] = loadf(w + p * panel_stride + k * step);
     UNROLL for (size_t i = 0; i < count; i++) {
       vf x = splat(tile[k * stride + i]);
       UNROLL for (size_t p = 0; p < panels; p++) sum[p][i] = fma16(row[p], x, sum[p][i]);
     }
   }
   UNROLL for (size_t i = 0; i < count; i++)
-    UNROLL for (size_t p = 0; p < panels; p++) storef(y + i * y_stride + 16 * p, sum[p][i]);
+    UNROLL for (size_t p = 0; p < panels; p++)
+      storef(y + i * y_stride + p * y_panel_stride, sum[p][i]);
 }
 
 #define COUNT_CASES(body)                                                                         \
@@ -157,13 +163,18 @@ INLINE void tile_matmul_float(const float *w, size_t panel_stride, size_t panels
   case 11: body(11); break;                                                                       \
   case 12: body(12); break;
 
-static void matmul_float(const float *weights, size_t panel_stride, size_t panels, size_t columns,
-                         const float *tile, size_t stride, size_t count, int resume, float *y,
-                         size_t y_stride) {
+// As matmul_float, of panels whose columns lie `step` floats apart.
+static __attribute__((noinline)) void multiply_tile(const float *weights, size_t step,
+                                                    size_t panel_stride, size_t panels,
+                                                    size_t columns, const float *tile,
+                                                    size_t stride, size_t count, int resume,
+                                                    float *y, size_t y_stride,
+                                                    size_t y_panel_stride) {
 #define CALL(together, n)                                                                         \
   if (n <= YK_TILE_FLOAT)                                                                         \
-  tile_matmul_float(weights + p * panel_stride, panel_stride, together, columns, tile, stride,    \
-                    n <= YK_TILE_FLOAT ? n : 1, resume, y + 16 * p, y_stride)
+  tile_matmul_float(weights + p * panel_stride, step, panel_stride, together, columns, tile,      \
+                    stride, n <= YK_TILE_FLOAT ? n : 1, resume, y + p * y_panel_stride, y_stride, \
+                    y_panel_stride)
   size_t p = 0;
 #if YK_FLOAT_PANELS == 2
   for (; p + 2 <= panels; p += 2) {
@@ -178,6 +189,24 @@ static void matmul_float(const float *weights, size_t panel_stride, size_t panel
 #undef BODY
   }
 #undef CALL
+}
+
+// As multiply_tile, of any number of rows.
+INLINE void multiply_rows(const float *weights, size_t step, size_t panel_stride, size_t panels,
+                          size_t columns, const float *tile, size_t stride, size_t rows,
+                          int resume, float *y, size_t y_stride, size_t y_panel_stride) {
+  for (size_t i = 0; i < rows; i += YK_TILE_FLOAT) {
+    size_t count = rows - i < YK_TILE_FLOAT ? rows - i : YK_TILE_FLOAT;
+    multiply_tile(weights, step, panel_stride, panels, columns, tile + i, stride, count, resume,
+                  y + i * y_stride, y_stride, y_panel_stride);
+  }
+}
+
+static void matmul_float(const float *weights, size_t panel_stride, size_t panels, size_t columns,
+                         const float *tile, size_t stride, size_t count, int resume, float *y,
+                         size_t y_stride, size_t y_panel_stride) {
+  multiply_tile(weights, YK_PANEL, panel_stride, panels, columns, tile, stride, count, resume, y,
+                y_stride, y_panel_stride);
 }
 
 INLINE void tile_matmul_int16(int has_minimum, int parts, yk_expanded16 weights, size_t panels,
@@ -332,6 +361,7 @@ static void matvec_float(yk_format format, const uint8_t *panels, size_t count, 
 #define BODY(f) matvec_widened_as(f, panels, count, columns, x, y)
     FOR_BLOCK_FORMATS(format, BODY)
 #undef BODY
+    CODE4_CASES: matvec_code4(format, panels, count, columns, x, y); break;
   }
 }
 

@@ -23,6 +23,8 @@ public enum ElementType: Sendable, Hashable, CaseIterable {
     case tq1_0, tq2_0
     /// Floats of 4 bits and single bits with block scales: recognised and sized, not readable.
     case mxfp4, nvfp4, q1_0
+    /// 4-bit codes in blocks of 64: of several tensors in a file, so no tensor has this type.
+    case nf4, fp4
 
     /// The type with this code in a GGUF tensor info, or `nil` if there is none.
     public init?(ggufCode: UInt32) {
@@ -137,6 +139,8 @@ public enum ElementType: Sendable, Hashable, CaseIterable {
         case .mxfp4: Layout("MXFP4", 32, 17, 39, nil)
         case .nvfp4: Layout("NVFP4", 64, 36, 40, nil)
         case .q1_0: Layout("Q1_0", 128, 18, 41, nil)
+        case .nf4: Layout("NF4", 64, 36, nil, nil)
+        case .fp4: Layout("FP4", 64, 36, nil, nil)
         }
     }
 }

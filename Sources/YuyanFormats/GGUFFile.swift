@@ -15,6 +15,7 @@ public struct GGUFFile: Sendable {
     public let tensors: [TensorEntry]
 
     let values: [String: GGUFValue]
+    private let stored: [String: GGUFStoredValue]
     private let tensorIndices: [String: Int]
 
     /// Opens and checks a file.
@@ -36,12 +37,20 @@ public struct GGUFFile: Sendable {
         alignment = contents.alignment
         keys = contents.keys
         values = contents.values
+        stored = contents.stored
         tensors = contents.tensors
         tensorIndices = contents.tensorIndices
     }
 
     /// The metadata value of a key, or `nil` if the file has no such key.
     public subscript(key: String) -> GGUFValue? { values[key] }
+
+    /// The metadata value of a key as the file stores it, for another file; `nil` if it has none.
+    public func output(of key: String) -> GGUFOutput? {
+        stored[key].map { value in
+            GGUFOutput(value.type, file.withUnsafeBytes(in: value.byteRange) { Array($0) })
+        }
+    }
 
     /// The tensor of a name.
     ///
@@ -60,6 +69,7 @@ public struct GGUFFile: Sendable {
         var alignment = 32
         var keys: [String] = []
         var values: [String: GGUFValue] = [:]
+        var stored: [String: GGUFStoredValue] = [:]
         var tensors: [TensorEntry] = []
         var tensorIndices: [String: Int] = [:]
     }
@@ -71,13 +81,14 @@ public struct GGUFFile: Sendable {
         let (version, tensorCount, keyCount) = try scanner.header(in: bytes)
         var contents = Contents(version: version)
         for _ in 0..<keyCount {
-            let (key, type, value) = try scanner.keyAndValue(in: bytes)
+            let (key, value, stored) = try scanner.keyAndValue(in: bytes)
             guard contents.values.updateValue(value, forKey: key) == nil else {
                 throw .duplicate(file: file.path, name: key)
             }
             contents.keys.append(key)
+            contents.stored[key] = stored
             if key == "general.alignment" {
-                contents.alignment = try alignment(type, value, file: file.path)
+                contents.alignment = try alignment(stored.type, value, file: file.path)
             }
         }
         var infos: [GGUFTensorInfo] = []

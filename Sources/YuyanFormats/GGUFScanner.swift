@@ -47,10 +47,12 @@ struct GGUFScanner {
     /// Reads one key and its value.
     mutating func keyAndValue(
         in bytes: borrowing RawSpan
-    ) throws(FormatError) -> (key: String, type: GGUFValueType, value: GGUFValue) {
+    ) throws(FormatError) -> (key: String, value: GGUFValue, stored: GGUFStoredValue) {
         let key = try text("a metadata key", limit: Self.maximumKeyBytes, in: bytes)
         let type = try valueType(key: key, in: bytes)
-        return (key, type, try value(type, key: key, in: bytes))
+        let start = reader.offset
+        let value = try value(type, key: key, in: bytes)
+        return (key, value, GGUFStoredValue(type: type, byteRange: start..<reader.offset))
     }
 
     private mutating func value(
@@ -207,6 +209,12 @@ struct GGUFScanner {
         return GGUFTensorInfo(
             name: name, type: type, shape: shape, byteCount: byteCount, offset: offset)
     }
+}
+
+/// How a GGUF file stores one metadata value.
+struct GGUFStoredValue {
+    let type: GGUFValueType
+    let byteRange: Range<Int>
 }
 
 /// What a GGUF file says about one tensor.

@@ -110,7 +110,7 @@ extension JSONCursor {
     }
 
     /// The number as it was written.
-    private var sourceText: String {
+    var sourceText: String {
         tape.withText { $0.text(in: tape.nodes[index].textRange) } ?? ""
     }
 }

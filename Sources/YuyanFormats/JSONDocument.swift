@@ -28,14 +28,19 @@ public struct JSONDocument: Sendable {
         try self.init(file: file, range: 0..<file.count)
     }
 
-    /// Parses a part of a file, which must be inside it.
-    init(file: MappedFile, range: Range<Int>) throws(FormatError) {
+    /// Parses a part of a file, such as one row of a data set, without copying it.
+    ///
+    /// - Parameter line: The number of the part's first line in the file.
+    /// - Throws: `.json` with line and column.
+    /// - Precondition: `range` lies inside the file.
+    package init(file: MappedFile, range: Range<Int>, line: Int = 1) throws(FormatError) {
+        file.check(range)
         let nodes = try file.withBytes { (bytes: RawSpan) throws(FormatError) in
             let text = bytes.extracting(range)
             do throws(JSONFault) {
                 return try JSONParser.parse(text)
             } catch {
-                throw Self.located(error, in: text, name: file.path)
+                throw Self.located(error, in: text, name: file.path, firstLine: line)
             }
         }
         tape = JSONTape(nodes: nodes, file: file, range: range)
@@ -45,9 +50,9 @@ public struct JSONDocument: Sendable {
     public var root: JSONCursor { JSONCursor(tape: tape, index: 0) }
 
     private static func located(
-        _ fault: JSONFault, in bytes: borrowing RawSpan, name: String
+        _ fault: JSONFault, in bytes: borrowing RawSpan, name: String, firstLine: Int
     ) -> FormatError {
-        var line = 1
+        var line = firstLine
         var lineStart = 0
         for offset in 0..<min(fault.offset, bytes.byteCount) where bytes.byte(offset) == 0x0A {
             line += 1

@@ -36,6 +36,45 @@ public enum JSONOutput: Sendable, ExpressibleByStringLiteral, ExpressibleByInteg
         return text
     }
 
+    /// The value over several lines, indented by two spaces a level; lists of plain values stay on
+    /// one line.
+    public var indented: String {
+        var text = ""
+        writeIndented(to: &text, margin: "\n")
+        return text
+    }
+
+    private func writeIndented(to text: inout String, margin: String) {
+        let inner = margin + "  "
+        switch self {
+        case .object(let entries) where !entries.isEmpty:
+            text += "{"
+            for (index, entry) in entries.enumerated() {
+                text += (index > 0 ? "," : "") + inner
+                Self.write(entry.key, to: &text)
+                text += ": "
+                entry.value.writeIndented(to: &text, margin: inner)
+            }
+            text += margin + "}"
+        case .array(let elements) where elements.contains(where: \.isContainer):
+            text += "["
+            for (index, element) in elements.enumerated() {
+                text += (index > 0 ? "," : "") + inner
+                element.writeIndented(to: &text, margin: inner)
+            }
+            text += margin + "]"
+        default:
+            write(to: &text)
+        }
+    }
+
+    private var isContainer: Bool {
+        switch self {
+        case .array, .object: true
+        default: false
+        }
+    }
+
     private func write(to text: inout String) {
         switch self {
         case .null: text += "null"
@@ -79,5 +118,49 @@ public enum JSONOutput: Sendable, ExpressibleByStringLiteral, ExpressibleByInteg
             }
         }
         text += "\""
+    }
+}
+
+extension JSONOutput {
+    /// A value that was read, to be written again; whole numbers beyond 64 bits become doubles.
+    public init(copying value: JSONCursor) {
+        self =
+            switch value.kind {
+            case .null: .null
+            case .bool: .bool(value.bool ?? false)
+            case .number:
+                if value.isInteger, let number = value.int {
+                    .integer(number)
+                } else {
+                    .double(value.double ?? .nan)
+                }
+            case .string: .string(value.string ?? "")
+            case .array: .array(value.array?.map { JSONOutput(copying: $0) } ?? [])
+            case .object:
+                .object((value.entries ?? []).map { ($0.key, JSONOutput(copying: $0.value)) })
+            }
+    }
+
+    /// The value of a key of an object, replaced in place or appended; nil removes it.
+    ///
+    /// Anything but an object has no keys and takes none.
+    public subscript(key: String) -> JSONOutput? {
+        get {
+            guard case .object(let entries) = self else { return nil }
+            return entries.last { $0.key == key }?.value
+        }
+        set {
+            guard case .object(var entries) = self else { return }
+            if let newValue {
+                if let index = entries.firstIndex(where: { $0.key == key }) {
+                    entries[index].value = newValue
+                } else {
+                    entries.append((key, newValue))
+                }
+            } else {
+                entries.removeAll { $0.key == key }
+            }
+            self = .object(entries)
+        }
     }
 }

@@ -25,7 +25,7 @@ public final class MappedFile: Sendable {
     /// Maps a whole regular file; an empty one is allowed.
     ///
     /// - Throws: `.cannotOpen` with the system's reason.
-    public init(path: String) throws(FormatError) {
+    public convenience init(path: String) throws(FormatError) {
         guard !path.utf8.contains(0) else {
             throw .cannotOpen(file: path, reason: "the path contains a NUL byte")
         }
@@ -35,6 +35,11 @@ public final class MappedFile: Sendable {
             throw .cannotOpen(file: path, reason: systemMessage(errno))
         }
         defer { close(descriptor) }
+        try self.init(descriptor: descriptor, path: path)
+    }
+
+    /// Maps what an open file holds; the mapping outlives the descriptor and the file's name.
+    init(descriptor: Int32, path: String) throws(FormatError) {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {
             throw .cannotOpen(file: path, reason: systemMessage(errno))

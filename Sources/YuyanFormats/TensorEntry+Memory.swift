@@ -10,4 +10,13 @@ extension TensorEntry {
         return TensorEntry(
             name: name, elementType: elementType, shape: shape, file: file, byteRange: 0..<bytes)
     }
+
+    /// A float32 tensor in memory, row after row, for readers of tensors in files.
+    package static func values(_ values: [Float], shape: [Int], name: String) -> Self {
+        precondition(values.count == shape.reduce(1, *), "\(values.count) values of \(shape)")
+        let bytes = values.withUnsafeBytes { Array($0) }
+        return TensorEntry(
+            name: name, elementType: .f32, shape: shape,
+            file: MappedFile(bytes: bytes, name: name), byteRange: 0..<bytes.count)
+    }
 }

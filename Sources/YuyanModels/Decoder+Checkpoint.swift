@@ -8,19 +8,28 @@ extension Decoder {
     /// - Throws: `CheckpointError`, `FormatError` or `WeightError` naming the file and the tensor.
     public convenience init(_ checkpoint: Checkpoint, on device: Device) throws {
         let (family, shape) = try Families.shape(of: checkpoint)
+        try self.init(
+            shape: shape, weights: checkpoint,
+            interleaved: family.interleavesGGUFRows && checkpoint.isGGUF, on: device)
+    }
+
+    /// Builds a decoder of this shape from weights wherever they are.
+    ///
+    /// - Parameter interleaved: Whether q and k rows come in pairs, as GGUF stores llama's.
+    package convenience init(
+        shape: ModelShape, weights: some WeightSource, interleaved: Bool, on device: Device
+    ) throws {
         let loader = BlockLoader(
-            checkpoint: checkpoint, shape: shape, device: device,
-            interleaved: family.interleavesGGUFRows && checkpoint.isGGUF)
-        let table = try PackedMatrix(
-            checkpoint.entry(
-                "model.embed_tokens.weight", shape: [shape.vocabularySize, shape.width]),
-            on: device)
+            weights: weights, shape: shape, device: device, interleaved: interleaved)
+        let table = try weights.matrix(
+            "model.embed_tokens.weight", rows: shape.vocabularySize, columns: shape.width,
+            rowOrder: nil, on: device)
         let lastModule = shape.layerCount * BlockLoader.modulesPerLayer
         let head: Linear =
             if shape.tiedEmbeddings {
                 Linear(weight: table, module: Module(number: lastModule, path: "lm_head"))
             } else {
-                try checkpoint.linear(
+                try weights.linear(
                     "lm_head", inputWidth: shape.width, outputWidth: shape.vocabularySize,
                     bias: false, module: lastModule, on: device)
             }
@@ -33,7 +42,7 @@ extension Decoder {
 
 /// Reads the parts of one layer under their Hugging Face names.
 private struct BlockLoader {
-    let checkpoint: Checkpoint
+    let weights: any WeightSource
     let shape: ModelShape
     let device: Device
     let interleaved: Bool
@@ -53,7 +62,8 @@ private struct BlockLoader {
 
     func norm(_ name: String, count: Int? = nil) throws -> RMSNorm {
         RMSNorm(
-            weight: try checkpoint.vector(name + ".weight", count: count ?? shape.width),
+            weight: try weights.vector(
+                name + ".weight", count: count ?? shape.width, rowOrder: nil),
             epsilon: Float(shape.normEpsilon))
     }
 
@@ -62,17 +72,17 @@ private struct BlockLoader {
     ) throws -> SelfAttention {
         let D = shape.headDimension
         func project(_ name: String, _ place: Int, heads: Int, rotates: Bool) throws -> Linear {
-            try checkpoint.linear(
+            try weights.linear(
                 prefix + name, inputWidth: shape.width, outputWidth: heads * D,
                 bias: shape.queryKeyValueBias,
-                rowOrder: rotates && interleaved ? halvesFromPairs(heads: heads) : nil,
+                rowOrder: rotates && interleaved ? shape.halvesFromPairs(heads: heads) : nil,
                 module: module + place, on: device)
         }
         return SelfAttention(
             query: try project("q_proj", 0, heads: shape.heads, rotates: true),
             key: try project("k_proj", 1, heads: shape.keyValueHeads, rotates: true),
             value: try project("v_proj", 2, heads: shape.keyValueHeads, rotates: false),
-            output: try checkpoint.linear(
+            output: try weights.linear(
                 prefix + "o_proj", inputWidth: shape.heads * D, outputWidth: shape.width,
                 bias: shape.outputBias, module: module + 3, on: device),
             queryNorm: shape.queryKeyNorm ? try norm(prefix + "q_norm", count: D) : nil,
@@ -86,7 +96,7 @@ private struct BlockLoader {
         func project(
             _ name: String, _ place: Int, from inputWidth: Int, to outputWidth: Int
         ) throws -> Linear {
-            try checkpoint.linear(
+            try weights.linear(
                 prefix + name, inputWidth: inputWidth, outputWidth: outputWidth,
                 bias: shape.feedForwardBias, module: module + place, on: device)
         }
@@ -94,14 +104,5 @@ private struct BlockLoader {
             gate: try project("gate_proj", 0, from: shape.width, to: shape.hiddenWidth),
             up: try project("up_proj", 1, from: shape.width, to: shape.hiddenWidth),
             down: try project("down_proj", 2, from: shape.hiddenWidth, to: shape.width))
-    }
-
-    /// Undoes GGUF's reordering of llama's q and k rows: pairs back to halves.
-    private func halvesFromPairs(heads: Int) -> [Int] {
-        let D = shape.headDimension
-        return (0..<heads * D).map { row in
-            let (head, i) = (row / D * D, row % D)
-            return head + (i < D / 2 ? 2 * i : 2 * (i - D / 2) + 1)
-        }
     }
 }

@@ -6,6 +6,17 @@ public enum Families {
     /// In the order of search; no two may claim one architecture or model type.
     public static let all: [DecoderFamily] = [.llama, .mistral, .qwen2, .qwen3]
 
+    /// The family of a shape.
+    ///
+    /// - Throws: `CheckpointError.unsupportedArchitecture` if its name is none of these.
+    public static func family(of shape: ModelShape) throws(CheckpointError) -> DecoderFamily {
+        guard let family = all.first(where: { $0.name == shape.family }) else {
+            throw .unsupportedArchitecture(
+                file: "the model", found: shape.family, supported: all.map(\.name))
+        }
+        return family
+    }
+
     /// The family and shape of an opened checkpoint.
     ///
     /// - Throws: `CheckpointError.unsupportedArchitecture`, or what reading its configuration throws.

@@ -19,7 +19,8 @@ public struct ServedText: Sendable {
     /// Bytes of the weights in memory; nil if unknown.
     public let byteCount: Int?
 
-    let special: SpecialTexts
+    /// What turns conversations into ids; nil if there is no template.
+    let renderer: ChatRenderer?
     let toolFormat: ToolFormat
     let capabilities: TemplateCapabilities
 
@@ -36,7 +37,7 @@ public struct ServedText: Sendable {
         self.trainedContext = trainedContext
         self.parameterCount = parameterCount
         self.byteCount = byteCount
-        special = SpecialTexts(tokenizer)
+        renderer = template.map { ChatRenderer(tokenizer: tokenizer, template: $0) }
         toolFormat = .hermes
         capabilities = TemplateCapabilities(template)
     }

@@ -152,11 +152,44 @@ public func attention(
     return out
 }
 
+/// Causal attention of queries `[T, H * D]` over the keys and values `[T, KVH * D]` of the same pass.
+///
+/// They go into a cache of float32 that lives as long as this call, so the kernels and the bits are
+/// those of serving with such a cache. The whole of each sequence must be in the pass.
+package func attention(
+    queries: Tensor, keys: Tensor, values: Tensor, segments: [SequenceSegment],
+    shape: AttentionShape, on device: Device
+) -> Tensor {
+    precondition(
+        segments.allSatisfy { $0.firstPosition == 0 }, "a sequence that began in another pass")
+    let last = segments.reduce(-1) { max($0, Int($1.blocks.max() ?? -1)) }
+    let cache = KeyValueBlocks(
+        layout: KeyValueLayout(
+            layers: 1, heads: shape.keyValueHeads, headDimension: shape.headDimension, type: .f32),
+        capacity: last + 1)
+    store(keys: keys, values: values, segments: segments, layer: 0, in: cache, on: device)
+    var out = attention(
+        queries: queries, segments: segments, layer: 0, shape: shape, in: cache, on: device)
+    device.record("attention", &out, from: [queries.source, keys.source, values.source]) {
+        [output = out] in
+        { dy, gradients in
+            let found = attentionGradients(
+                dy: dy, output: output, queries: queries, keys: keys, values: values,
+                segments: segments, shape: shape, on: gradients.device)
+            gradients.add(found.queries, to: queries.source)
+            gradients.add(found.keys, to: keys.source)
+            gradients.add(found.values, to: values.source)
+        }
+    }
+    return out
+}
+
 private func floats(_ bytes: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<Float> {
     UnsafeMutableRawPointer(bytes).assumingMemoryBound(to: Float.self)
 }
 
-private func withSlopes<R>(
+/// Lends the slopes of the heads from number `head` on.
+func withSlopes<R>(
     _ slopes: [Float]?, from head: Int, _ body: (UnsafePointer<Float>?) -> R
 ) -> R {
     guard let slopes else { return body(nil) }

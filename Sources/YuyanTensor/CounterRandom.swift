@@ -96,7 +96,7 @@ package func deterministicLog(_ x: Double) -> Double {
 }
 
 /// `cos(2 pi turns)` for `turns` in `[0, 1)`, with the same bits on every machine.
-func cosineOfTurns(_ turns: Double) -> Double {
+package func cosineOfTurns(_ turns: Double) -> Double {
     let quadrant = (turns * 4).rounded(.toNearestOrEven)
     // Exact: both numbers are multiples of 2^-53 and the difference is small.
     let angle = (turns - quadrant * 0.25) * (2 * Double.pi)

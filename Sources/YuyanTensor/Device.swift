@@ -19,6 +19,8 @@ public final class Device: Sendable {
     let kernels: Kernels
     let scratch: WorkerScratch
     let weights: WeightArena
+    /// What operations record themselves on; nil when serving.
+    package let training: TrainingPass?
 
     /// - Parameters:
     ///   - threads: Workers; the number of processors by default.
@@ -53,6 +55,27 @@ public final class Device: Sendable {
         kernels = Kernels(table: table)
         scratch = WorkerScratch(workers: threads)
         self.weights = weights
+        training = nil
+    }
+
+    /// The same pool, kernels and memory, with operations recording themselves on `pass`.
+    package func training(_ pass: TrainingPass?) -> Device {
+        Device(self, training: pass, weights: weights)
+    }
+
+    /// This device with every weight in memory of its own, which dies with it.
+    package var withOwnPieces: Device {
+        Device(self, training: training, weights: WeightArena(pieceBytes: 0))
+    }
+
+    private init(_ other: Device, training: TrainingPass?, weights: WeightArena) {
+        pool = other.pool
+        instructionSet = other.instructionSet
+        precision = other.precision
+        kernels = other.kernels
+        scratch = other.scratch
+        self.weights = weights
+        self.training = training
     }
 
     /// The kernels' own name, as `doctor` prints it.

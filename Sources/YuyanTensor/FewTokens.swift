@@ -31,11 +31,11 @@ func multiplyFewTokens(
         for first in stride(from: range.first, to: range.first + range.count, by: 2) {
             let panels = weight.panels + first * weight.panelBytes
             let target = PanelTarget(
-                outputs[range.weight], row: first * Int(YK_PANEL),
+                outputs[range.weight], first: first * Int(YK_PANEL),
                 panels: min(2, range.first + range.count - first))
             if rounds[range.weight], let rounded {
                 rounded.cut.forEach { tile, token, count in
-                    target.write(token: token, count: count) { y, stride in
+                    target.write(first: token, count: count, resume: false) { y, stride, _ in
                         kernels.few_int16(
                             weight.format, panels, target.panels, weight.columns,
                             rounded.tiles.tile(tile), rounded.cut.stride, count, y, stride)
@@ -43,7 +43,7 @@ func multiplyFewTokens(
                 }
             } else if let floats {
                 floats.cut.forEach { tile, token, count in
-                    target.write(token: token, count: count) { y, stride in
+                    target.write(first: token, count: count, resume: false) { y, stride, _ in
                         kernels.few_float(
                             weight.format, panels, target.panels, weight.columns,
                             floats.tile(tile), floats.cut.stride, count, y, stride)

@@ -1,11 +1,31 @@
 import CYuyanKernels
 
 /// `x * factor`, element by element, one rounding each.
-package func scaled(_ x: Tensor, by factor: Float) -> Tensor {
-    let out = Tensor(uninitialized: x.shape)
-    let (source, destination) = (x.pointer, out.pointer)
-    for index in 0..<x.count { destination[index] = source[index] * factor }
+package func scaled(_ x: Tensor, by factor: Float, on device: Device) -> Tensor {
+    var out = Tensor(uninitialized: x.shape)
+    let (from, destination) = (x.pointer, out.pointer)
+    for index in 0..<x.count { destination[index] = from[index] * factor }
+    device.record("scaled", &out, from: [x.source]) { [source = x.source] in
+        { dy, gradients in
+            gradients.add(scaled(dy, by: factor, on: gradients.device), to: source)
+        }
+    }
     return out
+}
+
+/// DoRA's factor of each output, `m / ‖W + s B A‖`.
+package struct ColumnGain: Sendable {
+    /// `[C]`, as computed when the matrices were loaded or last changed.
+    package let factors: Tensor
+    /// What is trained of it: `m`, with `1 / ‖W + s B A‖` `[C]`, which counts as constant.
+    package let trained: (magnitude: Parameter, inverseLengths: Tensor)?
+
+    package init(
+        factors: Tensor, trained: (magnitude: Parameter, inverseLengths: Tensor)? = nil
+    ) {
+        self.factors = factors
+        self.trained = trained
+    }
 }
 
 extension Tensor {
@@ -18,21 +38,57 @@ extension Tensor {
     ///     they are all rows in order.
     ///   - gain: One factor per column, `[C]`.
     package mutating func add(
-        _ update: Tensor, at rows: [Int]?, gain: Tensor?, on device: Device
+        _ update: Tensor, at rows: [Int]?, gain: ColumnGain?, on device: Device
     ) {
         precondition(
             update.width == width && update.rowCount == rows?.count ?? rowCount,
             "\(update.shape) does not update \(rows?.count ?? rowCount) rows of \(shape)")
-        precondition(gain.map { $0.count == width } ?? true, "gain of another width than \(shape)")
+        precondition(
+            gain.map { $0.factors.count == width } ?? true, "gain of another width than \(shape)")
         makeUnique()
-        let (columns, target, source) = (width, pointer, update.pointer)
+        recipe = nil
+        let before = source
+        // The magnitudes' gradient is a sum over what they multiply.
+        let multiplied =
+            device.keepsRecipes && gain?.trained != nil
+            ? Tensor(uninitialized: update.shape) : nil
+        let (columns, target, added) = (width, pointer, update.pointer)
         let kernel = device.kernels.table.pointee.add
         forEachRow(update.rowCount, width: columns, on: device) { index in
             let y = target + (rows.map { $0[index] } ?? index) * columns
-            kernel?(y, source + index * columns, columns, y)
-            if let factors = gain?.pointer {
+            kernel?(y, added + index * columns, columns, y)
+            if let multiplied {
+                (multiplied.pointer + index * columns).update(from: y, count: columns)
+            }
+            if let factors = gain?.factors.pointer {
                 for column in 0..<columns { y[column] *= factors[column] }
             }
+        }
+        source = nil
+        device.record(
+            "lowRankUpdate", &self,
+            from: [before, update.source, gain?.trained.map { .parameter($0.magnitude) }]
+        ) {
+            updateBackward(before, update.source, at: rows, gain: gain, multiplied: multiplied)
+        }
+    }
+}
+
+extension Tensor {
+    /// Puts the rows of `other` `[n, C]` in the place of rows of this `[T, C]`.
+    ///
+    /// - Parameter rows: As for `add`.
+    package mutating func replace(_ rows: [Int]?, with other: Tensor) {
+        precondition(
+            other.width == width && other.rowCount == rows?.count ?? rowCount,
+            "\(other.shape) does not replace \(rows?.count ?? rowCount) rows of \(shape)")
+        guard let rows else {
+            self = other
+            return
+        }
+        makeUnique()
+        for (index, row) in rows.enumerated() {
+            (pointer + row * width).update(from: other.pointer + index * width, count: width)
         }
     }
 }
@@ -139,15 +195,18 @@ extension PackedMatrix {
     ///   - down: `[r, in]`.
     ///   - up: `[out, r]`.
     /// - Returns: `[out]`.
-    package func rowLengths(adding down: Tensor, _ up: Tensor, scale: Float) -> [Float] {
+    package func rowLengths(
+        adding down: Tensor, _ up: Tensor, scale: Float, on device: Device
+    ) -> [Float] {
         let (rank, columns) = (down.rowCount, columns)
         precondition(
             down.width == columns && up.shape == [rows, rank],
             "\(up.shape) times \(down.shape) is no update of [\(rows), \(columns)]")
         let factors = up.pointer
-        return withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { row in
-            guard let w = row.baseAddress else { return [] }
-            return (0..<rows).map { o in
+        let lengths = Tensor(uninitialized: [rows])
+        forEachRow(rows, width: columns * (rank + 1), on: device) { o in
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { row in
+                guard let w = row.baseAddress else { return }
                 unpack(row: o, into: w)
                 for j in 0..<rank {
                     let factor = scale * factors[o * rank + j]
@@ -156,8 +215,9 @@ extension PackedMatrix {
                 }
                 var sum = 0.0
                 for k in 0..<columns { sum += Double(w[k]) * Double(w[k]) }
-                return Float(sum.squareRoot())
+                lengths.pointer[o] = Float(sum.squareRoot())
             }
         }
+        return lengths.values
     }
 }

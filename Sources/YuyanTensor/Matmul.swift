@@ -11,7 +11,7 @@ public func linear(_ x: Tensor, _ weights: [PackedMatrix], on device: Device) ->
             x.width == weight.columns, "\(x.shape) times [\(weight.rows), \(weight.columns)]ᵀ")
     }
     let tokens = x.rowCount
-    let outputs = weights.map { Tensor(uninitialized: [tokens, $0.rows]) }
+    var outputs = weights.map { Tensor(uninitialized: [tokens, $0.rows]) }
     guard tokens > 0 else { return outputs }
     let rounds = weights.map { $0.isBlockQuantised && device.precision == .int16 }
     if tokens == 1 {
@@ -21,6 +21,9 @@ public func linear(_ x: Tensor, _ weights: [PackedMatrix], on device: Device) ->
     } else {
         multiplyTiles(x, weights, rounds: rounds, into: outputs, on: device)
     }
+    device.record(
+        "linear", &outputs, from: [x.source] + weights.map { $0.parameter.map { .parameter($0) } }
+    ) { linearBackward(x, weights) }
     return outputs
 }
 
@@ -92,136 +95,56 @@ private func multiplyTiles(
     on device: Device
 ) {
     let tiles16 = rounds.contains(true) ? packedTiles16(x, on: device) : nil
-    let tilesFloat = rounds.contains(false) ? packedTilesFloat(x, on: device) : nil
+    let tilesFloat = rounds.contains(false) ? packedTiles(x, on: device) : nil
     // Two panels at a time: the kernels keep both in registers.
-    let ranges = panelRanges(weights, bytesEach: 0, multiple: 2)
-    device.pool.parallel(ranges.count) { index, worker in
-        let range = ranges[index]
+    let jobs = panelRanges(weights, bytesEach: 0, multiple: 2)
+    var parts: [(range: PanelRange, tiles: Range<Int>)] = []
+    for weight in weights.indices {
+        let blocks = (rounds[weight] ? tiles16?.blocks : tilesFloat?.blocks) ?? []
+        for block in blocks {
+            for range in jobs where range.weight == weight { parts.append((range, block)) }
+        }
+    }
+    device.pool.parallel(parts.count) { index, worker in
+        let (range, block) = parts[index]
         let weight = weights[range.weight]
         let target = PanelTarget(
-            outputs[range.weight], row: range.first * Int(YK_PANEL), panels: range.count)
+            outputs[range.weight], first: range.first * Int(YK_PANEL), panels: range.count)
         if rounds[range.weight], let tiles16 {
             let expanded = expandedPanels(weight, range, worker: worker, on: device)
-            multiply(weight, expanded, by: tiles16, into: target, on: device)
+            multiply(weight, expanded, by: tiles16, block, into: target, on: device)
         } else if let tilesFloat {
             let panels = widenedPanels(weight, range, worker: worker, on: device)
-            multiply(weight, panels, by: tilesFloat, into: target, on: device)
+            device.multiply(panels, by: tilesFloat, block, into: target)
         }
     }
 }
 
 private func multiply(
-    _ weight: PackedMatrix, _ panels: yk_expanded16, by tiles: Tile16Buffer,
+    _ weight: PackedMatrix, _ panels: yk_expanded16, by tiles: Tile16Buffer, _ block: Range<Int>,
     into target: PanelTarget, on device: Device
 ) {
     guard let kernel = device.kernels.table.pointee.matmul_int16 else { return }
     let limit = device.kernels.table.pointee.columns_int16
     let scales = weight.format == YK_Q6_K ? 2 : 1
-    target.forEachPiece(columns: weight.columns, limit: limit) { columns in
-        let block = columns.lowerBound / Int(YK_BLOCK)
+    forEachPiece(of: weight.columns, limit: limit) { columns in
+        let first = columns.lowerBound / Int(YK_BLOCK)
         let piece = yk_expanded16(
             codes: panels.codes + columns.lowerBound * Int(YK_PANEL),
-            scale: panels.scale + block * scales * Int(YK_PANEL),
-            minimum: panels.minimum + block * Int(YK_PANEL), panel_bytes: panels.panel_bytes)
-        for tile in 0..<tiles.tileCount {
+            scale: panels.scale + first * scales * Int(YK_PANEL),
+            minimum: panels.minimum + first * Int(YK_PANEL), panel_bytes: panels.panel_bytes)
+        let goesOn = columns.lowerBound > 0
+        for tile in block {
             let count = tiles.count(tile)
-            target.write(token: tile * tiles.stride, count: count) { y, stride in
+            target.write(first: tile * tiles.stride, count: count, resume: goesOn) {
+                y, stride, _ in
                 kernel(
                     weight.format, piece, target.panels, columns.count,
                     tiles.tile(tile, from: columns.lowerBound), tiles.stride, count,
-                    columns.lowerBound > 0 ? 1 : 0, y, stride)
+                    goesOn ? 1 : 0, y, stride)
             }
         }
     }
-}
-
-private func multiply(
-    _ weight: PackedMatrix, _ panels: UnsafePointer<Float>, by tiles: FloatTiles,
-    into target: PanelTarget, on device: Device
-) {
-    guard let kernel = device.kernels.table.pointee.matmul_float else { return }
-    let limit = device.kernels.table.pointee.columns_float
-    target.forEachPiece(columns: weight.columns, limit: limit) { columns in
-        for tile in 0..<tiles.tileCount {
-            let count = tiles.count(tile)
-            target.write(token: tile * tiles.stride, count: count) { y, stride in
-                kernel(
-                    panels + columns.lowerBound * Int(YK_PANEL), weight.columns * Int(YK_PANEL),
-                    target.panels, columns.count,
-                    tiles.tile(tile) + columns.lowerBound * tiles.stride, tiles.stride, count,
-                    columns.lowerBound > 0 ? 1 : 0, y, stride)
-            }
-        }
-    }
-}
-
-/// Where a kernel's rows of 16 outputs go; a padded last panel goes through a side buffer.
-struct PanelTarget {
-    let start: UnsafeMutablePointer<Float>
-    let stride: Int
-    let panels: Int
-    /// Outputs that exist of the panels' rows.
-    let width: Int
-    private var isPadded: Bool { width < panels * Int(YK_PANEL) }
-
-    init(_ output: Tensor, row: Int, panels: Int) {
-        start = output.pointer + row
-        stride = output.width
-        self.panels = panels
-        width = min(panels * Int(YK_PANEL), output.width - row)
-    }
-
-    /// Calls `body` for even pieces of columns that stay in the first-level cache while every tile
-    /// of tokens meets them; a padded panel has no place to keep its sums in between.
-    func forEachPiece(columns: Int, limit: Int, _ body: (Range<Int>) -> Void) {
-        let pieces = isPadded ? 1 : (columns + limit - 1) / limit
-        let even = (columns + pieces - 1) / pieces
-        let size = min((even + Int(YK_BLOCK) - 1) / Int(YK_BLOCK) * Int(YK_BLOCK), columns)
-        for first in Swift.stride(from: 0, to: columns, by: size) {
-            body(first..<min(first + size, columns))
-        }
-    }
-
-    func write(token: Int, count: Int, _ body: (UnsafeMutablePointer<Float>, Int) -> Void) {
-        let first = start + token * stride
-        if !isPadded { return body(first, stride) }
-        let whole = panels * Int(YK_PANEL)
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: whole * count) { side in
-            guard let base = side.baseAddress else { return }
-            body(base, whole)
-            for i in 0..<count {
-                (first + i * stride).update(from: base + i * whole, count: width)
-            }
-        }
-    }
-}
-
-/// Float tiles `[tiles][columns][stride]` of an activation.
-private struct FloatTiles {
-    let storage: Storage
-    let columns: Int
-    let tokens: Int
-    let stride: Int
-    var tileCount: Int { (tokens + stride - 1) / stride }
-    func count(_ tile: Int) -> Int { min(stride, tokens - tile * stride) }
-    func tile(_ index: Int) -> UnsafeMutablePointer<Float> {
-        storage.start.assumingMemoryBound(to: Float.self) + index * columns * stride
-    }
-}
-
-private func packedTilesFloat(_ x: Tensor, on device: Device) -> FloatTiles {
-    let kernels = device.kernels.table.pointee
-    let stride = kernels.tile_float
-    let count = (x.rowCount + stride - 1) / stride
-    let tiles = FloatTiles(
-        storage: Storage(byteCount: count * x.width * stride * MemoryLayout<Float>.stride),
-        columns: x.width, tokens: x.rowCount, stride: stride)
-    device.pool.parallel(tiles.tileCount) { tile, _ in
-        kernels.tile_float_pack(
-            x.pointer + tile * stride * x.width, x.width, tiles.count(tile), x.width, stride,
-            tiles.tile(tile))
-    }
-    return tiles
 }
 
 /// Activations rounded to 16 bits: codes, scales and sums of every tile.
@@ -236,6 +159,8 @@ struct Tile16Buffer {
     private var codeBytes: Int { columns / 2 * stride * 4 }
     private var scaleBytes: Int { (columns / Int(YK_BLOCK) * stride * 4 + 63) & ~63 }
     private var tileBytes: Int { codeBytes + 3 * scaleBytes }
+    /// Stretches of tiles that fit a second-level cache.
+    var blocks: [Range<Int>] { evenBlocks(tileCount, bytesEach: tileBytes) }
 
     init(columns: Int, tokens: Int, stride: Int) {
         self.columns = columns
@@ -295,13 +220,16 @@ private func expandedPanels(
     return panel(0)
 }
 
+/// Panels of a range in float32: the weight's own, or widened in the worker's scratch memory.
 private func widenedPanels(
     _ weight: PackedMatrix, _ range: PanelRange, worker: Int, on device: Device
-) -> UnsafePointer<Float> {
+) -> FloatPanels {
     let panels = weight.panels + range.first * weight.panelBytes
     let size = weight.columns * Int(YK_PANEL)
     if weight.format == YK_F32 {
-        return UnsafeRawPointer(panels).assumingMemoryBound(to: Float.self)
+        return FloatPanels(
+            start: UnsafeRawPointer(panels).assumingMemoryBound(to: Float.self), stride: size,
+            length: weight.columns)
     }
     let start = device.scratch.bytes(range.count * size * 4, worker: worker)
         .assumingMemoryBound(to: Float.self)
@@ -309,5 +237,5 @@ private func widenedPanels(
         device.kernels.table.pointee.expand_float(
             weight.format, panels + index * weight.panelBytes, weight.columns, start + index * size)
     }
-    return UnsafePointer(start)
+    return FloatPanels(start: UnsafePointer(start), stride: size, length: weight.columns)
 }

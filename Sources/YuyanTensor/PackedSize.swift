@@ -4,8 +4,12 @@ import YuyanFormats
 extension ElementType {
     /// The memory of a `PackedMatrix` of this type `[rows, columns]`, without making one.
     ///
+    /// - Parameter doubleQuantized: Whether the scales of NF4 or FP4 are 8-bit numbers themselves.
     /// - Returns: Bytes, or nil if the type has no kernels or the size overflows.
-    package func packedByteCount(rows: Int, columns: Int) -> Int? {
+    package func packedByteCount(
+        rows: Int, columns: Int, doubleQuantized: Bool = false
+    ) -> Int? {
+        let panelFormat = doubleQuantized ? nestedPanelFormat : panelFormat
         guard let format = panelFormat, rows > 0, columns > 0, columns <= 1 << 40 else {
             return nil
         }
@@ -13,5 +17,10 @@ extension ElementType {
         let (bytes, overflow) = panels.multipliedReportingOverflow(
             by: yk_panel_layout_of(format, columns).bytes)
         return overflow ? nil : bytes
+    }
+
+    /// The kernel format of double-quantised weights of this type, if there is one.
+    private var nestedPanelFormat: yk_format? {
+        self == .nf4 ? YK_NF4_NESTED : self == .fp4 ? YK_FP4_NESTED : nil
     }
 }

@@ -34,7 +34,7 @@ public func rotated(
         "\(x.shape) in heads of \(headDimension) by angles \(table.cosine.shape)")
     let kernels = device.kernels.table.pointee
     let kernel = pairing == .halves ? kernels.rope_half : kernels.rope_interleaved
-    let out = Tensor(uninitialized: x.shape)
+    var out = Tensor(uninitialized: x.shape)
     forEachRow(x.rowCount, width: x.width, on: device) { row in
         let start = out.pointer + row * x.width
         start.update(from: x.pointer + row * x.width, count: x.width)
@@ -42,6 +42,14 @@ public func rotated(
             kernel?(
                 start + head, table.cosine.pointer + row * half, table.sine.pointer + row * half,
                 2 * half)
+        }
+    }
+    device.record("rotated", &out, from: [x.source]) { [source = x.source] in
+        { dy, gradients in
+            let dx = rotatedGradient(
+                dy, headDimension: headDimension, table: table, pairing: pairing,
+                on: gradients.device)
+            gradients.add(dx, to: source)
         }
     }
     return out

@@ -26,6 +26,12 @@ package final class Storage: @unchecked Sendable {
     }
 
     deinit { MemoryCache.shared.give(start, capacity: capacity) }
+
+    /// Keeps freed pieces as training needs them: a pass frees what the next takes again.
+    ///
+    /// A layer's activations come in a few sizes, once for each layer; giving the pages back after
+    /// each pass and faulting them in again costs a few percent of a step.
+    package static func keepPiecesOfTraining() { MemoryCache.shared.keep(512) }
 }
 
 /// Freed pieces by size, so that a step does not fault fresh pages in for every activation.
@@ -33,6 +39,8 @@ private final class MemoryCache: Sendable {
     static let shared = MemoryCache()
     private static let largestKept = 64 << 20
     private let free = Mutex<[Int: [Piece]]>([:])
+    /// Most pieces of one size.
+    private let most = Atomic<Int>(8)
 
     /// Unchecked: a piece in the cache has no other owner.
     struct Piece: @unchecked Sendable { let start: UnsafeMutableRawPointer }
@@ -46,6 +54,8 @@ private final class MemoryCache: Sendable {
         return (rounded + step - 1) & ~(step - 1)
     }
 
+    func keep(_ pieces: Int) { most.store(pieces, ordering: .relaxed) }
+
     func take(_ capacity: Int) -> UnsafeMutableRawPointer {
         if capacity <= Self.largestKept,
             let piece = free.withLock({ $0[capacity]?.popLast() })
@@ -58,8 +68,9 @@ private final class MemoryCache: Sendable {
     func give(_ start: UnsafeMutableRawPointer, capacity: Int) {
         if capacity > Self.largestKept { return releaseMemory(start) }
         let piece = Piece(start: start)
+        let most = most.load(ordering: .relaxed)
         let kept = free.withLock {
-            guard $0[capacity, default: []].count < 8 else { return false }
+            guard $0[capacity, default: []].count < most else { return false }
             $0[capacity, default: []].append(piece)
             return true
         }

@@ -2,16 +2,27 @@
 ///
 /// A value: operations return new tensors. The last axis is contiguous; there are no strided views.
 ///
-/// Unchecked: the elements are written only by the operation that makes the tensor.
+/// Unchecked: the elements are written only by the operation that makes the tensor, and those of a
+/// trained `Parameter` also between passes.
 public struct Tensor: @unchecked Sendable {
     /// Sizes of the axes, outermost first; empty for a scalar.
     public let shape: [Int]
     private(set) var storage: Storage
+    /// Who wants the gradient of these numbers; nil if nobody does.
+    package var source: GradientSource?
+    /// How to compute them again, while they are recorded; see `SavedTensor`.
+    var recipe: Recipe?
 
     /// Undefined contents, for an operation to fill.
     init(uninitialized shape: [Int]) {
         self.shape = shape
         storage = Storage(byteCount: shape.reduce(1, *) * MemoryLayout<Float>.stride)
+    }
+
+    /// Zeros.
+    package init(zeros shape: [Int]) {
+        self.init(uninitialized: shape)
+        pointer.initialize(repeating: 0, count: count)
     }
 
     /// Copies `values` in row-major order.
@@ -64,21 +75,39 @@ public struct Tensor: @unchecked Sendable {
     /// The same elements under another shape.
     public func reshaped(to shape: [Int]) -> Tensor {
         precondition(shape.reduce(1, *) == count, "\(self.shape) cannot become \(shape)")
-        return Tensor(shape: shape, storage: storage)
+        return Tensor(shape: shape, storage: storage, source: source)
     }
 
-    private init(shape: [Int], storage: Storage) {
+    private init(shape: [Int], storage: Storage, source: GradientSource?) {
         self.shape = shape
         self.storage = storage
+        self.source = source
+    }
+
+    /// Numbers that are trained, under their name in checkpoints: a bias or the weight of a norm.
+    package init(parameter name: String, _ values: [Float]) {
+        self.init(values, shape: [values.count])
+        source = .parameter(
+            Parameter(
+                name: name, shape: shape, start: pointer, storageCount: values.count,
+                owner: storage))
+    }
+
+    /// The parameter that these numbers are, if they are trained.
+    package var parameter: Parameter? {
+        if case .parameter(let parameter) = source { parameter } else { nil }
     }
 
     /// The same elements in memory that no other tensor shares, so that they may be written.
     mutating func makeUnique() {
-        guard !isKnownUniquelyReferenced(&storage) else { return }
+        guard !hasUniqueMemory() else { return }
         let copy = Storage(byteCount: storage.byteCount)
         copy.start.copyMemory(from: storage.start, byteCount: storage.byteCount)
         storage = copy
     }
+
+    /// Whether no other tensor shares the elements.
+    mutating func hasUniqueMemory() -> Bool { isKnownUniquelyReferenced(&storage) }
 
     var pointer: UnsafeMutablePointer<Float> {
         storage.start.assumingMemoryBound(to: Float.self)

@@ -98,13 +98,13 @@ extension Tokenizer {
 }
 
 extension LoadedModel {
-    /// - Parameter adapter: A PEFT directory, or nil for the model as it is.
+    /// - Parameter adapter: A PEFT directory or a GGUF adapter, or nil for the model as it is.
     func session(_ options: CacheOptions, adapter: String? = nil) throws -> Session {
         Session(
             model: decoder, device: device, keyValueType: options.kv, chunkSize: options.chunk,
             contextLimit: options.context,
             adapter: try adapter.map {
-                try LowRankAdapter(name: $0, directory: $0, for: decoder, on: device)
+                try LowRankAdapter(name: $0, path: $0, for: decoder, on: device)
             })
     }
 
@@ -118,17 +118,9 @@ extension LoadedModel {
         guard let source = tokenizer.chatTemplate else {
             throw CommandError.noChatTemplate(path)
         }
-        let template = try ChatTemplate(source: source, name: path)
-        var variables: [String: TemplateValue] = [:]
-        if let id = tokenizer.beginningOfSequence {
-            variables["bos_token"] = .string(tokenizer.text(of: id))
-        }
-        if let id = tokenizer.endOfSequence {
-            variables["eos_token"] = .string(tokenizer.text(of: id))
-        }
-        let text = try template.render(
-            messages: messages, tools: tools, addGenerationPrompt: true, variables: variables)
-        // The template writes the beginning itself where the model wants one.
-        return tokenizer.encode(text, parseSpecial: true, addSpecial: false)
+        let renderer = ChatRenderer(
+            tokenizer: tokenizer, template: try ChatTemplate(source: source, name: path))
+        let chat = renderer.conversation(messages: messages, tools: tools)
+        return chat.ids(try chat.render(addsGenerationPrompt: true))
     }
 }

@@ -15,6 +15,8 @@ struct Progress {
     private let unit: String
     private let rateName: String
     private let ratePerStep: Double
+    /// Steps that were done before this process.
+    private let first: Int
     private let clock = ContinuousClock()
     private let start: ContinuousClock.Instant
     private var lastReport: ContinuousClock.Instant
@@ -26,24 +28,31 @@ struct Progress {
     ///   - unit: What a step is called, in the plural.
     ///   - rateName: Unit of the rate, as in `tok/s`.
     ///   - ratePerStep: How many of the rate's unit a step is.
-    init(total: Int, unit: String, rateName: String, ratePerStep: Double = 1) {
+    ///   - first: Steps that were done before, by another process.
+    init(
+        total: Int, unit: String, rateName: String, ratePerStep: Double = 1, after first: Int = 0
+    ) {
         self.total = total
         self.unit = unit
         self.rateName = rateName
         self.ratePerStep = ratePerStep
+        self.first = first
         start = clock.now
         lastReport = start
     }
 
     /// Reports that `done` steps are finished; `note` is what a reader wants to watch.
-    mutating func update(_ done: Int, note: String = "") {
+    ///
+    /// - Parameter rate: The present rate, if it does not follow from the steps.
+    mutating func update(_ done: Int, rate present: Double? = nil, note: String = "") {
         let now = clock.now
         let pause: Duration = isTerminal ? .milliseconds(200) : .seconds(10)
         guard now - lastReport >= pause || done == total else { return }
         lastReport = now
         let seconds = (now - start) / .seconds(1)
-        let rate = seconds > 0 ? Double(done) * ratePerStep / seconds : 0
-        let left = done > 0 ? seconds / Double(done) * Double(total - done) : 0
+        let own = Double(done - first)
+        let rate = present ?? (seconds > 0 ? own * ratePerStep / seconds : 0)
+        let left = own > 0 ? seconds / own * Double(total - done) : 0
         var line = "\(done)/\(total) \(unit) · \(rate.formatted(digits: 1)) \(rateName)"
         line += done < total ? " · \(Self.clockText(left)) left" : " · \(Self.clockText(seconds))"
         if !note.isEmpty { line += " · \(note)" }

@@ -10,6 +10,7 @@
 enum Terminal {
     static var outputIsTerminal: Bool { isatty(1) == 1 }
     static var inputIsTerminal: Bool { isatty(0) == 1 }
+    static var errorIsTerminal: Bool { isatty(2) == 1 }
 
     /// Writes at once, so that a reader sees tokens as they come.
     static func write(_ text: String) { write(Array(text.utf8), descriptor: 1) }

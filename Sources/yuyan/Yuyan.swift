@@ -5,11 +5,11 @@ import ArgumentParser
 struct Yuyan: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "yuyan",
-        abstract: "Read, run and measure large language models.",
+        abstract: "Read, run, train and measure large language models.",
         version: "0.1.0",
         subcommands: [
             Generate.self, Chat.self, Tokenize.self, Inspect.self, PerplexityCommand.self,
-            Serve.self, Bench.self, Doctor.self,
+            Serve.self, Train.self, Eval.self, Adapter.self, Bench.self, Doctor.self,
         ])
 
     /// Runs a subcommand: its failures are one line on stderr and exit code 1, usage errors are 64.

@@ -97,19 +97,3 @@ package struct AdapterImage: Sendable {
         _ = folder.file("adapter_model.safetensors", weights)
     }
 }
-
-extension JSONOutput {
-    /// The value that was read.
-    package init(copying value: JSONCursor) {
-        self =
-            switch value.kind {
-            case .null: .null
-            case .bool: .bool(value.bool ?? false)
-            case .number: value.isInteger ? .integer(value.int ?? 0) : .double(value.double ?? 0)
-            case .string: .string(value.string ?? "")
-            case .array: .array(value.array?.map { JSONOutput(copying: $0) } ?? [])
-            case .object:
-                .object((value.entries ?? []).map { ($0.key, JSONOutput(copying: $0.value)) })
-            }
-    }
-}

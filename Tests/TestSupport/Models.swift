@@ -16,10 +16,13 @@ package enum Models {
         path("qwen2.5-coder-\(size)-instruct-q4_k_m.gguf")
     }
 
+    /// Another file or folder of the cache, or `nil` if absent.
+    package static func folder(_ name: String) -> String? { path(name) }
+
     /// Whether the tests of large models are asked for; then a missing model is a failure.
     package static var testsLargeModels: Bool { getenv("YUYAN_MODEL_TESTS") != nil }
 
-    private static func path(_ name: String) -> String? {
+    fileprivate static func path(_ name: String) -> String? {
         func variable(_ name: String) -> String? {
             getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
         }
@@ -28,4 +31,10 @@ package enum Models {
         let path = home + "/" + name
         return access(path, R_OK) == 0 ? path : nil
     }
+}
+
+/// Real data sets that `scripts/fetch-data` brings; tests that need one skip without it.
+package enum DataSets {
+    /// A file or folder in `${YUYAN_HOME:-~/.cache/yuyan}/data`, or `nil` if absent.
+    package static func path(_ name: String) -> String? { Models.path("data/" + name) }
 }

@@ -30,7 +30,11 @@ enum Binary {
         return access(path, X_OK) == 0 ? path : nil
     }()
 
-    static func run(_ arguments: [String], input: String = "") throws -> Result {
+    /// - Parameter signal: Sent to the command once it has run for so long, if it still runs then.
+    static func run(
+        _ arguments: [String], input: String = "",
+        signal: (number: Int32, after: Duration)? = nil
+    ) throws -> Result {
         let path = try #require(Self.path)
         let folder = TemporaryFolder()
         let inputPath = folder.file("in", Array(input.utf8))
@@ -52,13 +56,19 @@ enum Binary {
         var child = pid_t()
         let code = posix_spawn(&child, path, &actions, nil, words, environ)
         try #require(code == 0, "cannot start \(path)")
+        if let signal {
+            let (seconds, attoseconds) = signal.after.components
+            usleep(UInt32(seconds) * 1_000_000 + UInt32(attoseconds / 1_000_000_000_000))
+            // The child is not waited for yet, so its number belongs to nobody else.
+            kill(child, signal.number)
+        }
         var status: Int32 = 0
         while waitpid(child, &status, 0) < 0 { try #require(errno == EINTR) }
-        let signal = status & 0x7F
+        let killer = status & 0x7F
         return Result(
             output: String(decoding: try bytes(outputPath), as: UTF8.self),
             errors: String(decoding: try bytes(errorPath), as: UTF8.self),
-            status: signal == 0 ? status >> 8 & 0xFF : -signal)
+            status: killer == 0 ? status >> 8 & 0xFF : -killer)
     }
 
     private static func bytes(_ path: String) throws -> [UInt8] {

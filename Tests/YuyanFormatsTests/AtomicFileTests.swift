@@ -70,3 +70,42 @@ struct AtomicFileTests {
         }
     }
 }
+
+@Suite("Atomic folders")
+struct AtomicFolderTests {
+    private let folder = TemporaryFolder()
+
+    @Test("appear whole under their name")
+    func whole() throws {
+        let path = folder.path + "/a"
+        try createFolderAtomically(path + "/") { temporary in
+            #expect(folder.names != ["a"])
+            try writeAtomically(temporary + "/x") { try $0.write([1]) }
+            try createFolder(temporary + "/deep/er")
+            try createFolder(temporary + "/deep/er")
+        }
+        #expect(folder.names == ["a"] && itemNames(in: path) == ["deep", "x"])
+        #expect(itemNames(in: path + "/deep") == ["er"])
+    }
+
+    @Test("that fail, or that would replace another, leave nothing behind")
+    func failures() throws {
+        #expect(throws: Interruption()) {
+            try createFolderAtomically(folder.path + "/a") { temporary in
+                try createFolder(temporary + "/deep/er")
+                try writeAtomically(temporary + "/deep/x") { try $0.write([1]) }
+                throw Interruption()
+            }
+        }
+        #expect(folder.names.isEmpty)
+        try createFolder(folder.path + "/b/c")
+        #expect(throws: FormatError.self) {
+            try createFolderAtomically(folder.path + "/b") { _ in }
+        }
+        #expect(folder.names == ["b"] && itemNames(in: folder.path + "/b") == ["c"])
+        _ = folder.file("file", [1])
+        #expect(throws: FormatError.self) { try createFolder(folder.path + "/file") }
+        #expect(throws: FormatError.self) { try createFolder(folder.path + "/file/x") }
+        #expect(throws: FormatError.self) { try createFolderAtomically("") { _ in } }
+    }
+}

@@ -7,8 +7,12 @@ import YuyanTensor
 /// The folders under `Tests/Goldens/adapters`.
 let adapterCases = [
     "llama-all", "llama-qv", "llama-dora", "llama-head", "llama-regex", "llama-layers",
-    "llama-tied", "qwen2-all", "qwen2-dora",
+    "llama-tied", "qwen2-all", "qwen2-dora", "llama-embed", "llama-embed-dora", "llama-saved",
+    "tied-saved", "tied-both",
 ]
+
+/// Those whose base has weights of its own for embedding and head: peft can merge them.
+let mergedCases = adapterCases.filter { !$0.contains("tied") }
 
 /// A tiny adapter with the logits that peft computed with it.
 struct AdapterCase {
@@ -25,9 +29,13 @@ struct AdapterCase {
         golden = try GoldenFile("adapters/\(name)/golden.safetensors")
     }
 
-    func adapter(for model: Decoder, on device: Device) throws -> LowRankAdapter {
+    var directory: String { Goldens.path("adapters/" + name) }
+
+    func adapter(
+        for model: Decoder, on device: Device, merging: Bool = false
+    ) throws -> LowRankAdapter {
         try LowRankAdapter(
-            name: name, directory: Goldens.path("adapters/" + name), for: model, on: device)
+            name: name, directory: directory, for: model, on: device, merging: merging)
     }
 }
 

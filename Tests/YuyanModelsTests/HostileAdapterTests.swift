@@ -59,7 +59,10 @@ struct HostileAdapterTests {
     func configuration() {
         for (key, value, expected) in [
             ("peft_type", "IA3", "LORA"), ("peft_type", nil, "peft_type"), ("bias", "all", "none"),
-            ("modules_to_save", ["lm_head"], "none"), ("lora_bias", true, "false"),
+            ("modules_to_save", ["lm_head"], "lm_head.weight"),
+            ("modules_to_save", ["layernorm"], "input_layernorm.weight"),
+            ("modules_to_save", ["embed_tokens"], "embed_tokens.weight"),
+            ("modules_to_save", [1], "names"), ("lora_bias", true, "false"),
             ("target_parameters", ["x"], "none"), ("layer_replication", [[0, 1]], "none"),
             ("trainable_token_indices", [1], "none"), ("use_qalora", true, "false"),
             ("use_something_new", true, "rslora"), ("alora_invocation_tokens", [5], "none"),
@@ -110,8 +113,13 @@ struct HostileAdapterTests {
             (name + ".lora_C.weight", ["lora_C", "would not be used"]),
             (name + ".lora_B.default.weight", ["lora_B.default", "would not be used"]),
             (name + ".lora_B.bias", ["lora_bias"]), (name + ".bias", ["would not be used"]),
-            ("base_model.model.lm_head.weight", ["modules_to_save"]),
-            ("base_model.model.model.embed_tokens.lora_embedding_A", ["embeddings"]),
+            ("base_model.model.lm_head.weight", ["[96, 32]"]),
+            (name + ".weight", ["modules_to_save"]),
+            (name + ".base_layer.weight", ["[32, 32]"]), (name + ".lora_embedding_A", ["embed"]),
+            ("base_model.model.model.embed_tokens.lora_embedding_A", ["not among"]),
+            ("base_model.model.model.embed_tokens.lora_A.weight", ["not among"]),
+            ("base_model.model.model.embed_tokens.weight", ["[96, 32]", "resized"]),
+            ("base_model.model.model.norm.weight", ["modules_to_save"]),
             ("model.layers.1.self_attn.o_proj.lora_A.weight", ["base_model.model."]),
             (
                 "base_model.model.model.layers.2.self_attn.o_proj.lora_A.weight",

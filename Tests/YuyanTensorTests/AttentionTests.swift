@@ -54,7 +54,8 @@ struct AttentionTests {
             let count = min(storing, S - first)
             let rows = Array(first..<first + count)
             store(
-                keys: gathered(this.keys, rows: rows), values: gathered(this.values, rows: rows),
+                keys: gathered(this.keys, rows: rows, on: device),
+                values: gathered(this.values, rows: rows, on: device),
                 segments: [
                     SequenceSegment(rows: 0..<count, firstPosition: first, blocks: blocks)
                 ], layer: 1, in: cache, on: device)
@@ -66,7 +67,8 @@ struct AttentionTests {
                 rows: 0..<count, firstPosition: S - T + first, blocks: blocks)
             result +=
                 attention(
-                    queries: gathered(this.queries, rows: Array(first..<first + count)),
+                    queries: gathered(
+                        this.queries, rows: Array(first..<first + count), on: device),
                     segments: [segment], layer: 1, shape: shape, in: cache, on: device
                 ).values
         }
@@ -138,13 +140,14 @@ struct AttentionTests {
                 rows: 0..<rows.count, firstPosition: 0, blocks: segment.blocks)
             let own = KeyValueBlocks(layout: layout)
             store(
-                keys: gathered(k, rows: rows), values: gathered(v, rows: rows), segments: [one],
+                keys: gathered(k, rows: rows, on: device),
+                values: gathered(v, rows: rows, on: device), segments: [one],
                 layer: 0, in: own, on: single)
             let alone = attention(
-                queries: gathered(q, rows: rows), segments: [one], layer: 0, shape: shape, in: own,
-                on: single)
+                queries: gathered(q, rows: rows, on: device), segments: [one], layer: 0,
+                shape: shape, in: own, on: single)
             #expect(
-                gathered(together, rows: rows).values.bits == alone.values.bits)
+                gathered(together, rows: rows, on: device).values.bits == alone.values.bits)
         }
     }
 

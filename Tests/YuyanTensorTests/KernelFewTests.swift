@@ -66,12 +66,13 @@ struct KernelFewTests {
     }
 
     @Test(
-        "multiply float panels to the scalar and the one-token bits", arguments: vectorSets,
-        WeightFormat.all.filter(\.isFloat))
+        "multiply float panels and looked-up codes to the scalar and the one-token bits",
+        arguments: vectorSets, WeightFormat.all.filter { $0.isFloat || $0.isLookedUp })
     func floats(_ set: InstructionSet, _ format: WeightFormat) {
         let (vector, scalar) = (kernels(set), kernels(.scalar))
         var random = SeededGenerator(seed: 32)
-        for columns in [1, 2, 15, 16, 17, 33, 100, 576] {
+        let widths = format.isFloat ? [1, 2, 15, 16, 17, 33, 100, 576] : [64, 128, 576]
+        for columns in widths {
             for kind in FloatKind.allCases where columns < 500 || kind == .ordinary {
                 for panels in 1...3 {
                     let rows = PackedRows(

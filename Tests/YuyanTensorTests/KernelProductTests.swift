@@ -10,7 +10,10 @@ struct KernelProductTests {
 
     private static func columns(_ format: WeightFormat) -> [Int] {
         format.isFloat
-            ? floatColumns : format.elements == 32 ? [32, 64, 96, 160, 576] : [256, 512, 1536]
+            ? floatColumns
+            : format.elements == 32
+                ? [32, 64, 96, 160, 576]
+                : format.elements == 64 ? [64, 128, 192, 576] : [256, 512, 1536]
     }
 
     @Test(
@@ -58,12 +61,10 @@ struct KernelProductTests {
             let y = (0..<2).map { _ in Aligned<Float>(count * panels * 16, repeating: 7) }
             scalar.matmul_float(
                 wide[0].pointer, columns * 16, panels, columns, tile.pointer, stride, count, 0,
-                y[0].pointer,
-                panels * 16)
+                y[0].pointer, panels * 16, 16)
             vector.matmul_float(
                 wide[0].pointer, columns * 16, panels, columns, tile.pointer, stride, count, 0,
-                y[1].pointer,
-                panels * 16)
+                y[1].pointer, panels * 16, 16)
             #expect(y[0].bits == y[1].bits && y[1].isIntact, "\(what), \(count) tokens")
             columnsOut = (0..<count).map {
                 FloatBits(y[1].values[$0 * panels * 16..<($0 + 1) * panels * 16])
@@ -172,7 +173,7 @@ struct KernelProductTests {
     func padding(_ format: WeightFormat) {
         var random = SeededGenerator(seed: 3)
         let columns = format.isFloat ? 33 : format.elements * 2
-        let rowBytes = columns / format.elements * format.bytes
+        let rowBytes = format.rowBytes(columns)
         let source = format.rows(16, columns: columns, .ordinary, &random)
         let full = PackedRows(format, source, rows: 16, columns: columns)
         for count in 1...15 {

@@ -100,6 +100,9 @@ struct WeightFormat: CustomStringConvertible, Sendable {
     let halves: [Int]
 
     var isFloat: Bool { elements == 1 }
+    /// Whether codes are looked up: no tensor of a file has such a type by itself.
+    var isLookedUp: Bool { elements == 64 }
+    private var isNested: Bool { bytes == 33 }
 
     static let all: [WeightFormat] = [
         WeightFormat(YK_F32, "F32", 1, 4), WeightFormat(YK_F16, "F16", 1, 2),
@@ -108,9 +111,15 @@ struct WeightFormat: CustomStringConvertible, Sendable {
         WeightFormat(YK_Q5_1, "Q5_1", 32, 24, [0, 2]), WeightFormat(YK_Q8_0, "Q8_0", 32, 34, [0]),
         WeightFormat(YK_Q4_K, "Q4_K", 256, 144, [0, 2]),
         WeightFormat(YK_Q5_K, "Q5_K", 256, 176, [0, 2]),
-        WeightFormat(YK_Q6_K, "Q6_K", 256, 210, [208]),
+        WeightFormat(YK_Q6_K, "Q6_K", 256, 210, [208]), WeightFormat(YK_NF4, "NF4", 64, 36),
+        WeightFormat(YK_FP4, "FP4", 64, 36),
+        WeightFormat(YK_NF4_NESTED, "NF4, double", 64, 33),
+        WeightFormat(YK_FP4_NESTED, "FP4, double", 64, 33),
     ]
-    static var blocks: [WeightFormat] { all.filter { !$0.isFloat } }
+    /// Those with integer codes.
+    static var blocks: [WeightFormat] { all.filter { !$0.isFloat && !$0.isLookedUp } }
+    /// Those that tensors of a file have.
+    static var stored: [WeightFormat] { all.filter { !$0.isLookedUp } }
 
     private init(
         _ format: yk_format, _ name: String, _ elements: Int, _ bytes: Int, _ halves: [Int] = []
@@ -122,11 +131,41 @@ struct WeightFormat: CustomStringConvertible, Sendable {
         self.halves = halves
     }
 
+    /// Bytes of a row as `yk_pack_panel` takes it.
+    func rowBytes(_ columns: Int) -> Int {
+        isLookedUp ? yk_code4_row_bytes(format, columns) : columns / elements * bytes
+    }
+
+    /// A row of NF4 or FP4: every code occurs, scales are as `kind` says.
+    private func lookedUpRow(
+        _ columns: Int, _ kind: FloatKind, _ random: inout SeededGenerator
+    ) -> [UInt8] {
+        var row: [UInt8] = []
+        let size: Float = kind == .ordinary ? 0.05 : 1
+        if isNested {
+            row += little(UInt32.random(in: 0..<256, using: &random))
+            for _ in 0...yk_nested_rows(columns) {
+                row += little((random.float(kind) * size).bitPattern)
+            }
+        }
+        for _ in 0..<columns / 64 {
+            row +=
+                isNested
+                ? [UInt8.random(in: .min ... .max, using: &random)]
+                : little((random.float(kind) * size).bitPattern)
+            row += (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &random) }
+        }
+        return row
+    }
+
     /// Bytes of `rows` random rows: every code occurs; scales are as `kind` says.
     func rows(_ rows: Int, columns: Int, _ kind: FloatKind, _ random: inout SeededGenerator)
         -> [UInt8]
     {
         let count = rows * columns
+        if isLookedUp {
+            return (0..<rows).flatMap { _ in lookedUpRow(columns, kind, &random) }
+        }
         switch format {
         case YK_F32:
             return random.floats(count, kind).flatMap { little($0.bitPattern) }
@@ -167,7 +206,7 @@ final class PackedRows {
         panels = (rows + 15) / 16
         panelBytes = yk_panel_layout_of(format.format, columns).bytes
         memory = Aligned(panels * panelBytes, repeating: 0x5A)
-        let rowBytes = columns / format.elements * format.bytes
+        let rowBytes = format.rowBytes(columns)
         source.withUnsafeBufferPointer { bytes in
             for panel in 0..<panels {
                 let pointers = (panel * 16..<min(panel * 16 + 16, rows)).map {

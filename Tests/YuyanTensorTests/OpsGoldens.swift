@@ -1,20 +1,8 @@
+import CYuyanKernels
 import TestSupport
 import YuyanFormats
 
 @testable import YuyanTensor
-
-/// The absent inputs of `Tests/Goldens/ops`: see the recipe in `Tools/goldens/ops.py`.
-func noise(_ seed: UInt32, _ count: Int) -> [Float] {
-    (0..<UInt32(count)).map { index in
-        var h = index &* 0x9E37_79B9 &+ seed &* 0x85EB_CA6B
-        h ^= h >> 16
-        h = h &* 0x85EB_CA6B
-        h ^= h >> 13
-        h = h &* 0xC2B2_AE35
-        h ^= h >> 16
-        return Float(h >> 8) * 0x1p-23 - 1
-    }
-}
 
 /// A weight of any stored type from its bytes.
 func packed(
@@ -38,12 +26,26 @@ func packed(_ values: [Float], rows: Int, columns: Int, on device: Device) throw
 
 extension WeightFormat {
     var elementType: ElementType {
-        ElementType.allCases.first { $0.panelFormat == format } ?? .f32
+        switch format {
+        case YK_NF4_NESTED: .nf4
+        case YK_FP4_NESTED: .fp4
+        default: ElementType.allCases.first { $0.panelFormat == format } ?? .f32
+        }
     }
 
     /// A random weight of this format.
     func matrix(rows: Int, columns: Int, seed: UInt64, on device: Device) throws -> PackedMatrix {
         var random = SeededGenerator(seed: seed)
+        if isLookedUp {
+            let source = self.rows(rows, columns: columns, .ordinary, &random)
+            let panels = PackedRows(self, source, rows: rows, columns: columns)
+            let place = device.weights.allocate(panels.panels * panels.panelBytes)
+            place.start.copyMemory(
+                from: panels.memory.pointer, byteCount: panels.panels * panels.panelBytes)
+            return PackedMatrix(
+                rows: rows, columns: columns, elementType: elementType, format: format,
+                storage: place)
+        }
         return try packed(
             self.rows(rows, columns: columns, .ordinary, &random), rows: rows, columns: columns,
             elementType, on: device)

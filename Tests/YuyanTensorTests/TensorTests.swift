@@ -39,7 +39,8 @@ struct TensorTests {
             _ = rmsNorm(x, weight: weight, epsilon: 1e-6, on: Device(threads: 1))
         }
         await #expect(processExitsWith: trap) {
-            _ = gathered(Tensor([1, 2], shape: [2, 1]), rows: [2])
+            _ = gathered(
+                Tensor([1, 2], shape: [2, 1]), rows: [2], on: Device(threads: 1))
         }
     }
 

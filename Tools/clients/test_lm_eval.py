@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import BINARY, MODEL
+
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("YUYAN_HOME") or Path.home() / ".cache" / "yuyan")
 TOKENIZER = CACHE / "tokenizers" / "smollm"
@@ -65,3 +67,39 @@ def test_answers_end_where_they_should(evaluated):
         text = sample["resps"][0][0]
         assert text and "\n" not in text and "." not in text
     assert sum(sample["exact_match"] for sample in evaluated["yuyan_answer"]) >= 2
+
+
+@pytest.mark.ours
+def test_eval_scores_as_lm_eval_does(evaluated, tmp_path):
+    """`yuyan eval` without a server: the same log-likelihoods, answers and figures."""
+    samples = tmp_path / "samples.jsonl"
+    done = subprocess.run(
+        [BINARY, "eval", "--model", MODEL, "--data", HERE / "lm_eval_task" / "choice.jsonl",
+         "--samples", samples, "--json"], stdout=subprocess.PIPE, check=True, timeout=600)
+    figures = json.loads(done.stdout)["tasks"][0]["metrics"]
+    ours = [json.loads(line) for line in samples.read_text().splitlines()]
+    theirs = sorted(evaluated["yuyan_choice"], key=lambda sample: sample["doc_id"])
+    assert len(ours) == len(theirs)
+    for mine, other in zip(ours, theirs):
+        expected = [float(response[0]) for response in other["filtered_resps"]]
+        assert mine["log_likelihoods"] == pytest.approx(expected, abs=1e-4)
+        assert mine["acc"] == other["acc"]
+    right = [sample["acc"] for sample in theirs]
+    mean = sum(right) / len(right)
+    error = math.sqrt(mean * (1 - mean) / (len(right) - 1))
+    assert figures["acc"]["value"] == pytest.approx(mean)
+    assert figures["acc"]["stderr"] == pytest.approx(error)
+    low, high = figures["acc"]["ci95"]
+    assert 0 <= low <= mean <= high <= 1
+
+    done = subprocess.run(
+        [BINARY, "eval", "--model", MODEL, "--data", HERE / "lm_eval_task" / "answer.jsonl",
+         "--until", "\n", "--until", ".", "--max-gen-toks", "8", "--regex", r"(\w+)",
+         "--samples", samples, "--json"], stdout=subprocess.PIPE, check=True, timeout=600)
+    task = json.loads(done.stdout)["tasks"][0]
+    ours = [json.loads(line) for line in samples.read_text().splitlines()]
+    theirs = sorted(evaluated["yuyan_answer"], key=lambda sample: sample["doc_id"])
+    assert task["kind"] == "generate" and len(ours) == len(theirs)
+    for mine, other in zip(ours, theirs):
+        assert mine["answer"] == other["resps"][0][0]
+        assert mine["exact_match"] == other["exact_match"]

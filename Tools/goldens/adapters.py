@@ -10,7 +10,7 @@ Needs:     the base checkpoints of models.py
 golden.safetensors of a case holds, for the sequences ids.0 and ids.1 of its base's golden,
   logits.0, logits.1   F32, by peft, the adapter read back from the files written here
   merged.1             F32, the same after peft merged the adapter into the weights; not for
-                       llama-tied, where merging changes the embedding too
+                       tied bases, where merging changes the embedding too
 
 patterns.json holds what peft answers for patterns and module paths: which key of rank_pattern a
 path takes (`keys`), and whether target_modules names it (`targets`).
@@ -70,6 +70,29 @@ CASES = {
                    dict(r=4, lora_alpha=4, use_dora=True, use_rslora=True,
                         target_modules=["q_proj", "v_proj", "gate_proj"]),
                    "magnitudes scale the product, not the bias"),
+    "llama-embed": (310, "llama-gqa", "f32",
+                    dict(r=3, lora_alpha=6, target_modules=["embed_tokens", "lm_head", "v_proj"]),
+                    "the embedding; its weight and the head's are saved beside the updates"),
+    "llama-embed-dora": (311, "llama-gqa", "f32",
+                         dict(r=2, lora_alpha=4, use_dora=True,
+                              target_modules=["embed_tokens", "k_proj"]),
+                         "magnitudes of the embedding's columns"),
+    "llama-saved": (312, "llama-gqa", "f32",
+                    dict(r=2, lora_alpha=4, target_modules=["q_proj"],
+                         modules_to_save=["embed_tokens", "lm_head"]),
+                    "whole weights in the place of the model's"),
+    "tied-saved": (313, "llama-tied", "f32",
+                   dict(r=2, lora_alpha=4, target_modules=["q_proj"],
+                        modules_to_save=["embed_tokens"]),
+                   "an embedding of its own; the head keeps the model's"),
+    "tied-both": (314, "llama-tied", "f32",
+                  dict(r=2, lora_alpha=4, target_modules=["q_proj"],
+                       modules_to_save=["embed_tokens"], ensure_weight_tying=True),
+                  "one weight of its own for both"),
+    "llama-norms": (315, "llama-gqa", "f32",
+                    dict(r=2, lora_alpha=4, target_modules=["q_proj"],
+                         modules_to_save=["input_layernorm", "model.norm"]),
+                    "norms of its own: to be merged only"),
 }
 
 PATHS = [f"model.layers.{i}.{p}" for i in (0, 1, 10, 21) for p in
@@ -110,11 +133,12 @@ def make(name, seed, base_name, dtype, settings, purpose):
     generator = torch.Generator().manual_seed(seed)
     model = get_peft_model(base(base_name), LoraConfig(task_type="CAUSAL_LM", **settings))
     for key, parameter in sorted(model.named_parameters()):
-        if "lora_" in key:
+        if "lora_" in key or "modules_to_save" in key:
             noise = torch.randn(parameter.shape, generator=generator)
-            scaled = parameter.data * (1 + 0.3 * noise) if "magnitude" in key else 0.3 * noise
+            changes = "magnitude" in key or "modules_to_save" in key
+            scaled = parameter.data * (1 + 0.3 * noise) if changes else 0.3 * noise
             parameter.data = scaled.to(DTYPES[dtype]).float()
-    model.save_pretrained(folder, save_embedding_layers=False)
+    model.save_pretrained(folder, save_embedding_layers="embed" in name)
     (folder / "README.md").unlink(missing_ok=True)
     file = folder / "adapter_model.safetensors"
     tensors = load_file(file)

@@ -10,7 +10,7 @@
 // holds the same column of every row. The order in which an output element is reduced is part of
 // each function's definition (docs/numerics.md); every variant of a function gives the same bits.
 
-enum { YK_PANEL = 16, YK_BLOCK = 32, YK_STEPS = 16, YK_KEY_TILE = 32 };
+enum { YK_PANEL = 16, YK_BLOCK = 32, YK_STEPS = 16, YK_KEY_TILE = 32, YK_CODE4_BLOCK = 64 };
 
 typedef enum yk_isa {
   YK_ISA_SCALAR = 0,
@@ -22,7 +22,8 @@ typedef enum yk_isa {
 
 typedef enum yk_format {
   YK_F32, YK_F16, YK_BF16,
-  YK_Q4_0, YK_Q4_1, YK_Q5_0, YK_Q5_1, YK_Q8_0, YK_Q4_K, YK_Q5_K, YK_Q6_K
+  YK_Q4_0, YK_Q4_1, YK_Q5_0, YK_Q5_1, YK_Q8_0, YK_Q4_K, YK_Q5_K, YK_Q6_K,
+  YK_NF4, YK_FP4, YK_NF4_NESTED, YK_FP4_NESTED
 } yk_format;
 
 /// Where the parts of one packed panel lie, in bytes from its start. Unused parts are zero-sized.
@@ -40,6 +41,22 @@ yk_panel_layout yk_panel_layout_of(yk_format format, size_t columns);
 /// Packs up to YK_PANEL rows of a checkpoint's block format; missing rows become zeros.
 void yk_pack_panel(yk_format format, const uint8_t *const *rows, size_t row_count, size_t columns,
                    uint8_t *panel);
+
+/// The 16 numbers that NF4 or FP4 codes stand for, in the order of the codes.
+const float *yk_code4_table(yk_format format);
+/// The 256 numbers that the 8-bit scales of nested formats stand for, ascending.
+const float *yk_dynamic_map(void);
+/// Scales of 256 blocks that a row of a nested format may need.
+size_t yk_nested_rows(size_t columns);
+/// Bytes of a row of NF4 or FP4 as yk_pack_panel takes it: for each block of 64 a float32 scale and 32
+/// bytes, the first weight of each two in the upper half. Nested: int32, how many blocks of the first
+/// scale's 256 lie before the row; float32, what is added to scales; yk_nested_rows float32 scales; then
+/// for each block an 8-bit scale and 32 bytes. Columns are a multiple of 64.
+size_t yk_code4_row_bytes(yk_format format, size_t columns);
+/// Rounds blocks of 64 to their nearest codes: 32 bytes each, as in a row, and a scale. Ties go to
+/// the lower number. Returns how many blocks were done: fewer if the next is not finite.
+size_t yk_quantize_code4(yk_format format, const float *x, size_t blocks, uint8_t *nibbles,
+                         float *scales);
 
 /// Widens one row of a packed panel to float32, exactly as the format's reference dequantiser does.
 void yk_unpack_row(yk_format format, const uint8_t *panel, size_t lane, size_t columns, float *out);
@@ -92,6 +109,36 @@ typedef struct yk_attention_job {
 
 size_t yk_attention_scratch(size_t query_count, size_t group, size_t head_dimension);
 
+/// The two forms of the Gaussian error linear unit.
+typedef enum yk_gelu { YK_GELU_ERF, YK_GELU_TANH } yk_gelu;
+
+/// Gradients of the attention of one sequence to one KV head, for some queries and keys of it.
+///
+/// Everything starts at the sequence's first token and at the head's first element.
+typedef struct yk_attention_gradient_job {
+  const float *queries, *out, *out_gradient; ///< (t, h) at + t * query_stride + h * D
+  float *query_gradient;     ///< likewise, or NULL
+  size_t query_stride;
+  const float *tiles;        ///< of the whole sequence, from attention_tile_pack, one behind another
+  float *key_gradient, *value_gradient; ///< token t at + t * key_stride, or NULL
+  size_t key_stride;
+  size_t token_count;        ///< T, at positions 0 ..< T
+  size_t group;              ///< query heads per KV head
+  size_t head_dimension;     ///< D
+  size_t window;             ///< keys seen per query, itself included; 0 = all
+  float scale;               ///< of the scores
+  const float *slopes;       ///< ALiBi slope per query head of the group, or NULL
+  float *statistics;         ///< (t, h) at + t * statistics_stride + 3 * h: see attention_statistics
+  size_t statistics_stride;
+  size_t first_query, end_query; ///< positions of the queries that count
+  size_t first_key, end_key;     ///< of the keys: first a multiple of YK_KEY_TILE, end likewise or T
+  float *scratch;            ///< yk_attention_gradient_scratch(D) floats
+} yk_attention_gradient_job;
+
+/// Floats of one tile: keys and values transposed [D][32] each, keys [32][D rounded up to 16].
+size_t yk_attention_gradient_tile(size_t head_dimension);
+size_t yk_attention_gradient_scratch(size_t head_dimension);
+
 typedef struct yk_kernels {
   yk_isa isa;
   const char *name;
@@ -109,12 +156,12 @@ typedef struct yk_kernels {
                           size_t stride, yk_tile16 out);
   void (*expand_float)(yk_format format, const uint8_t *panel, size_t columns, float *out);
   void (*expand_int16)(yk_format format, const uint8_t *panel, size_t columns, yk_expanded16 out);
-  /// y[i * y_stride + r], r < 16 * panels: float32 panels [columns][16], `panel_stride` floats apart,
-  /// times a tile. With `resume` the sums in y go on: columns may be given piece by piece, in order,
-  /// and leave the same bits.
+  /// y[i * y_stride + p * y_panel_stride + r], r < 16, p < panels: float32 panels [columns][16],
+  /// `panel_stride` floats apart, times a tile. With `resume` the sums in y go on: columns may be
+  /// given piece by piece, in order, and leave the same bits.
   void (*matmul_float)(const float *weights, size_t panel_stride, size_t panels, size_t columns,
                        const float *tile, size_t stride, size_t count, int resume, float *y,
-                       size_t y_stride);
+                       size_t y_stride, size_t y_panel_stride);
   void (*matmul_int16)(yk_format format, yk_expanded16 weights, size_t panels, size_t columns,
                        yk_tile16 tile, size_t stride, size_t count, int resume, float *y,
                        size_t y_stride);
@@ -131,7 +178,7 @@ typedef struct yk_kernels {
   void (*few_int16_pack)(const float *x, size_t row_stride, size_t count, size_t columns,
                          size_t stride, yk_tile16 out);
   /// A few tokens: y[i * y_stride + r], r < 16 * count, straight from packed panels that lie
-  /// `layout.bytes` apart, and one of those tiles. few_float takes the float formats only.
+  /// `layout.bytes` apart, and one of those tiles. few_float takes float formats, NF4 and FP4.
   void (*few_float)(yk_format format, const uint8_t *panels, size_t count, size_t columns,
                     const float *tile, size_t stride, size_t tokens, float *y, size_t y_stride);
   void (*few_int16)(yk_format format, const uint8_t *panels, size_t count, size_t columns,
@@ -168,6 +215,39 @@ typedef struct yk_kernels {
   /// Work for measuring the machine: fused multiply-adds (returns how many FLOPs were done).
   double (*burn_fma)(size_t iterations, float *sink);
   float (*read_sum)(const float *x, size_t n);
+
+  // Gradients (docs/numerics.md, "Gradients").
+
+  /// Rows of `width` <= stride numbers, row_stride apart, to [rows][stride]; zeros behind them.
+  void (*strip_pack)(const float *x, size_t row_stride, size_t rows, size_t width, size_t stride,
+                     float *out);
+  /// Columns first ..< first + count of a float panel [columns][16], count <= 16, to `rows` <= 16
+  /// rows of 16 numbers, those behind `count` zero.
+  void (*panel_transpose)(const float *panel, size_t count, size_t rows, float *out);
+  void (*gelu)(yk_gelu kind, const float *x, size_t n, float *y);
+  void (*gelu_gradient)(yk_gelu kind, const float *x, const float *dy, size_t n, float *dx);
+  void (*swiglu_gradient)(const float *gate, const float *up, const float *dy, size_t n,
+                          float *dgate, float *dup);
+  void (*softmax_gradient)(const float *y, const float *dy, size_t n, float *dx);
+  /// Of one row; `reciprocal` is 1 / root mean square, for norm_weight_gradient.
+  void (*rms_norm_gradient)(const float *x, const float *weight, float epsilon, const float *dy,
+                            size_t n, float *dx, float *reciprocal);
+  void (*layer_norm_gradient)(const float *x, const float *weight, float epsilon, const float *dy,
+                              size_t n, float *dx, float *mean, float *reciprocal);
+  /// gradient[i] += dy * (x - mean) * reciprocal of every row in order; mean may be NULL for zeros.
+  void (*norm_weight_gradient)(const float *x, const float *dy, size_t row_stride,
+                               const float *mean, const float *reciprocal, size_t rows, size_t n,
+                               float *gradient);
+  /// gradient[i] += dy of every row in order.
+  void (*bias_gradient)(const float *dy, size_t row_stride, size_t rows, size_t n,
+                        float *gradient);
+  /// One tile of `count` <= 32 keys and values, zeros behind them.
+  void (*attention_tile_pack)(const float *keys, const float *values, size_t key_stride,
+                              size_t count, size_t head_dimension, float *tile);
+  /// Of the job's queries: largest score, 1 / sum of exponentials, dot of output and its gradient.
+  void (*attention_statistics)(const yk_attention_gradient_job *job);
+  /// What the job's queries and keys give each other; key gradients start from zero.
+  void (*attention_gradient)(const yk_attention_gradient_job *job);
 } yk_kernels;
 
 /// The kernels for one instruction set, or NULL if this CPU (or build) lacks it.

@@ -1,5 +1,6 @@
 import Synchronization
 import YuyanFormats
+import YuyanModels
 import YuyanNN
 import YuyanTensor
 
@@ -130,7 +131,7 @@ public final class AdapterStore: Sendable {
 
     private func load(_ name: String, _ directory: String) throws -> LowRankAdapter {
         try LowRankAdapter(
-            name: name, directory: directory, for: model, on: device, limitBytes: budgetBytes)
+            name: name, path: directory, for: model, on: device, limitBytes: budgetBytes)
     }
 
     /// Names go into URLs, logs and metrics, so they are plain.

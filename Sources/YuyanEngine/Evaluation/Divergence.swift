@@ -38,6 +38,8 @@ public struct Divergence: Sendable {
     public let rmsProbabilityChange: Double
     /// Largest magnitude of that change.
     public let largestProbabilityChange: Double
+    /// Largest difference of two logits of one token at one position.
+    public let largestLogitChange: Float
 
     /// Standard error of `sameTop`.
     public var sameTopError: Double {
@@ -73,24 +75,31 @@ public struct Divergence: Sendable {
         meanAbsoluteProbabilityChange = changes.reduce(0) { $0 + $1.magnitude } / count
         rmsProbabilityChange = (changes.reduce(0) { $0 + $1 * $1 } / count).squareRoot()
         largestProbabilityChange = changes.reduce(0) { max($0, $1.magnitude) }
+        largestLogitChange = rows.reduce(0) { max($0, $1.logitChange) }
         sortedDivergences = rows.map(\.divergence).sorted()
     }
 }
 
-/// A model with the device and the cache storage that it is evaluated with.
-public struct EvaluatedModel {
+/// A model with the device, cache storage and adapter that it is evaluated with.
+public struct EvaluatedModel: Sendable {
     /// The weights.
     public let model: Decoder
     /// Where it runs, and at which precision.
     public let device: Device
     /// Storage of the cache.
     public let keyValueType: KeyValueType
+    /// Low-rank update that it is evaluated with; nil for the model as it is.
+    public let adapter: LowRankAdapter?
 
-    /// Puts the three together.
-    public init(model: Decoder, device: Device, keyValueType: KeyValueType = .f16) {
+    /// Puts them together; the adapter must be loaded for the model.
+    public init(
+        model: Decoder, device: Device, keyValueType: KeyValueType = .f16,
+        adapter: LowRankAdapter? = nil
+    ) {
         self.model = model
         self.device = device
         self.keyValueType = keyValueType
+        self.adapter = adapter
     }
 }
 
@@ -109,9 +118,7 @@ public func divergence(
     let sizes = (model.model.shape.vocabularySize, base.model.shape.vocabularySize)
     guard sizes.0 == sizes.1 else { throw .vocabularies(sizes.0, base: sizes.1) }
     let runners = [model, base].map {
-        WindowRunner(
-            model: $0.model, device: $0.device, keyValueType: $0.keyValueType,
-            context: windows.context)
+        WindowRunner($0, context: windows.context)
     }
     for runner in runners { try runner.check(windows) }
     var rows: [RowDivergence] = []
@@ -143,6 +150,8 @@ struct RowDivergence: BitwiseCopyable {
     /// KL(base ‖ model), in nats.
     let divergence: Double
     let sameTop: Bool
+    /// Largest difference of two logits.
+    let logitChange: Float
 }
 
 extension RowDivergence {
@@ -154,13 +163,16 @@ extension RowDivergence {
         let (top, baseTop) = (device.argmax(logits), device.argmax(base))
         let (largest, baseLargest) = (Double(logits[top]), Double(base[baseTop]))
         var (sum, baseSum, weighted) = (0.0, 0.0, 0.0)
+        var change: Float = 0
         for index in base.indices {
             let (x, y) = (Double(logits[index]), Double(base[index]))
             let mass = exp(y - baseLargest)
             sum += exp(x - largest)
             baseSum += mass
             if mass > 0 { weighted += mass * (y - x) }
+            change = max(change, (logits[index] - base[index]).magnitude)
         }
+        logitChange = change
         let logSum = largest + log(sum)
         let baseLogSum = baseLargest + log(baseSum)
         loss = logSum - Double(logits[target])

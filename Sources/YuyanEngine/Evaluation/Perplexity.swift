@@ -38,14 +38,18 @@ public struct Perplexity: Sendable, Hashable {
 ///
 /// - Parameters:
 ///   - keyValueType: Storage of the cache.
+///   - adapter: Loaded for the model; nil for the model as it is.
 ///   - onWindow: Called after each window with how many are done and the perplexity so far.
 /// - Throws: `EvaluationError` if the windows do not fit the model.
 public func perplexity(
     of windows: EvaluationWindows, model: Decoder, device: Device,
-    keyValueType: KeyValueType = .f16, onWindow: (Int, Perplexity) -> Void = { _, _ in }
+    keyValueType: KeyValueType = .f16, adapter: LowRankAdapter? = nil,
+    onWindow: (Int, Perplexity) -> Void = { _, _ in }
 ) throws(EvaluationError) -> Perplexity {
     let runner = WindowRunner(
-        model: model, device: device, keyValueType: keyValueType, context: windows.context)
+        EvaluatedModel(
+            model: model, device: device, keyValueType: keyValueType, adapter: adapter),
+        context: windows.context)
     try runner.check(windows)
     var losses: [Double] = []
     losses.reserveCapacity(windows.count * windows.scoredPerWindow)
@@ -66,7 +70,7 @@ public func perplexity(
 
 extension Device {
     /// Negative log-probability of `target` under a row of logits, in nats.
-    fileprivate func loss(_ logits: UnsafeBufferPointer<Float>, target: Int) -> Double {
+    func loss(_ logits: UnsafeBufferPointer<Float>, target: Int) -> Double {
         let (largest, sum) = sumOfExponentials(logits)
         return deterministicLog(Double(sum)) - (Double(logits[target]) - Double(largest))
     }

@@ -10,20 +10,24 @@ struct WindowRunner {
 
     let model: Decoder
     let device: Device
+    private let adapter: LowRankAdapter?
     private let cache: KeyValueBlocks
     private let blocks: [Int32]
 
-    init(model: Decoder, device: Device, keyValueType: KeyValueType, context: Int) {
-        self.model = model
-        self.device = device
-        cache = KeyValueBlocks(layout: model.cacheLayout(type: keyValueType))
+    init(_ evaluated: EvaluatedModel, context: Int) {
+        model = evaluated.model
+        device = evaluated.device
+        adapter = evaluated.adapter
+        cache = KeyValueBlocks(layout: model.cacheLayout(type: evaluated.keyValueType))
         let blockTokens = KeyValueLayout.blockTokens
         blocks = (0..<(context + blockTokens - 1) / blockTokens).map { Int32($0) }
     }
 
     /// Some consecutive positions whose predictions are scored.
     struct Stretch {
-        /// Residual stream of a chunk, `[T, C]`.
+        /// The chunk that was read.
+        let batch: TokenBatch
+        /// Its residual stream, `[T, C]`.
         let hidden: Tensor
         /// Rows of it.
         let rows: Range<Int>
@@ -37,18 +41,18 @@ struct WindowRunner {
         for start in stride(from: 0, to: window.count, by: Self.chunkSize) {
             let end = min(start + Self.chunkSize, window.count)
             let reach = (end + KeyValueLayout.blockTokens - 1) / KeyValueLayout.blockTokens
-            let hidden = model.hiddenStates(
-                TokenBatch(
-                    tokens: Array(window[start..<end]), firstPosition: start,
-                    blocks: Array(blocks[..<reach]), contextLength: window.count),
-                cache: cache, on: device)
+            let batch = TokenBatch(
+                tokens: Array(window[start..<end]), firstPosition: start,
+                blocks: Array(blocks[..<reach]), contextLength: window.count, adapter: adapter)
+            let hidden = model.hiddenStates(batch, cache: cache, on: device)
             let scored =
                 max(start, firstScored)..<max(start, firstScored, min(end, window.count - 1))
             for first in stride(from: scored.lowerBound, to: scored.upperBound, by: rowsEach) {
                 let last = min(first + rowsEach, scored.upperBound)
                 result.append(
                     Stretch(
-                        hidden: hidden, rows: first - start..<last - start, firstPosition: first))
+                        batch: batch, hidden: hidden, rows: first - start..<last - start,
+                        firstPosition: first))
             }
         }
         return result
@@ -56,7 +60,8 @@ struct WindowRunner {
 
     /// Logits `[rows, V]` of a stretch.
     func logits(_ stretch: Stretch) -> Tensor {
-        model.logits(hidden: stretch.hidden, rows: Array(stretch.rows), on: device)
+        model.logits(
+            hidden: stretch.hidden, rows: Array(stretch.rows), of: stretch.batch, on: device)
     }
 
     private var rowsEach: Int {
@@ -75,16 +80,5 @@ extension WindowRunner {
         if let token = windows.firstToken(outside: size) {
             throw .unknownToken(token, vocabularySize: size)
         }
-    }
-}
-
-/// Computes one value for each row over the device's threads; row `i` is element `i`.
-func rowsInParallel<Value: BitwiseCopyable>(
-    _ count: Int, on device: Device, _ body: (Int) -> Value
-) -> [Value] {
-    [Value](unsafeUninitializedCapacity: count) { buffer, initialized in
-        let slots = buffer
-        device.pool.parallel(count) { row, _ in slots.initializeElement(at: row, to: body(row)) }
-        initialized = count
     }
 }

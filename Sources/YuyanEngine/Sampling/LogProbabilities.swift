@@ -59,15 +59,9 @@ package struct LogNormalizer: Sendable {
         let peak = try Peak(logits)
         guard peak.logit > -.infinity else { throw .noCandidates(vocabularySize: logits.count) }
         maximum = peak.logit
-        var scratch = [Float](repeating: 0, count: sumBlock)
-        var sum = 0.0
-        for start in stride(from: 0, to: logits.count, by: sumBlock) {
-            let end = min(start + sumBlock, logits.count)
-            var output = scratch.mutableSpan
-            exponentiate(logits, start..<end, minus: maximum, over: 1, into: &output)
-            sum += Double(blockSum(scratch.span, 0..<(end - start)))
+        logSum = logits.withUnsafeBufferPointer {
+            LogSoftmax(of: $0, maximum: peak.logit).logSum
         }
-        logSum = Float(deterministicLog(sum))
     }
 
     /// The log-probability of a token with this logit.

@@ -7,6 +7,7 @@ extension DecoderFamily {
     /// GGUF knows it as `llama` and drops the window, so such a file attends to everything.
     static let mistral = DecoderFamily(
         name: "mistral", modelTypes: ["mistral"], architectures: ["mistral"],
+        huggingFaceClass: "MistralForCausalLM", writtenArchitecture: "llama",
         interleavesGGUFRows: true
     ) { shape, root, file in
         // An absent key means the published window; an explicit null means none.
@@ -14,5 +15,12 @@ extension DecoderFamily {
             root["sliding_window"] == nil ? 4096 : try root.optionalInt("sliding_window")
         shape.windows = try ModelShape.windows(
             root, layerCount: shape.layerCount, file: file, size: window, rule: { _ in true })
+    } switches: { shape in
+        [
+            (
+                "sliding_window",
+                shape.windows.lazy.compactMap { $0 }.first.map { .integer($0) } ?? .null
+            )
+        ]
     }
 }

@@ -5,10 +5,13 @@ extension DecoderFamily {
     /// Qwen2 and Qwen2.5: biases on q, k and v (Yang et al., arXiv:2407.10671, arXiv:2412.15115).
     static let qwen2 = DecoderFamily(
         name: "qwen2", modelTypes: ["qwen2"], architectures: ["qwen2"],
+        huggingFaceClass: "Qwen2ForCausalLM", writtenArchitecture: "qwen2",
         interleavesGGUFRows: false
     ) { shape, root, file in
         shape.queryKeyValueBias = true
         try setWindows(&shape, root, file: file)
+    } switches: {
+        windowSwitches($0)
     }
 
     /// Qwen's switch: windows only with `use_sliding_window`, from layer `max_window_layers` on.

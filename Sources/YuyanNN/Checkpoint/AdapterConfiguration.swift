@@ -14,6 +14,8 @@ struct AdapterConfiguration: Sendable {
 
     /// The path that errors name.
     let file: String
+    /// `base_model_name_or_path`, which nothing depends on.
+    let baseModel: String?
     /// Whether each update comes with magnitudes.
     let hasMagnitudes: Bool
     private let rank: Int
@@ -24,18 +26,22 @@ struct AdapterConfiguration: Sendable {
     private let targets: Names
     private let excluded: Names?
     private let layers: Set<Int>?
+    /// Endings of the paths of modules that are saved whole.
+    private let saved: [String]
 
     /// - Throws: `FormatError` on missing and mistyped keys, `AdapterError` on wrong values.
     init(_ document: JSONDocument) throws {
         file = document.name
         let reader = Reader(file: document.name, root: document.root)
         try reader.refuseUnsupported()
-        rank = try reader.rank(document.root.optionalInt("r") ?? 8, key: "r")
-        alpha = try reader.finite(document.root.optionalDouble("lora_alpha") ?? 8, "lora_alpha")
+        let values = reader.values
+        rank = try values.rank(document.root.optionalInt("r") ?? 8, key: "r")
+        alpha = try values.finite(document.root.optionalDouble("lora_alpha") ?? 8, "lora_alpha")
         dividesByRoot = try document.root.optionalBool("use_rslora") ?? false
         hasMagnitudes = try document.root.optionalBool("use_dora") ?? false
-        rankPattern = try reader.pattern("rank_pattern") { try reader.rank($0.int, key: $1) }
-        alphaPattern = try reader.pattern("alpha_pattern") { try reader.finite($0.double, $1) }
+        baseModel = document.root["base_model_name_or_path"]?.string
+        rankPattern = try reader.pattern("rank_pattern") { try values.rank($0.int, key: $1) }
+        alphaPattern = try reader.pattern("alpha_pattern") { try values.finite($0.double, $1) }
         guard let targets = try reader.names("target_modules") else {
             throw AdapterError.configuration(
                 file: document.name, key: "target_modules", found: "missing or empty",
@@ -44,6 +50,58 @@ struct AdapterConfiguration: Sendable {
         self.targets = targets
         excluded = try reader.names("exclude_modules")
         layers = try reader.layers()
+        saved = try reader.list("modules_to_save") ?? []
+    }
+
+    /// What a recipe asks for.
+    ///
+    /// - Throws: `AdapterError` on wrong values and expressions.
+    init(_ wanted: LowRankConfiguration) throws {
+        file = "the recipe"
+        let reader = ValueReader(file: file)
+        baseModel = nil
+        saved = []
+        rank = try reader.rank(wanted.rank, key: "lora_rank")
+        alpha = try reader.finite(wanted.alpha, "lora_alpha")
+        dividesByRoot = wanted.dividesByRoot
+        hasMagnitudes = wanted.hasMagnitudes
+        rankPattern = try wanted.rankPattern.map { key, rank in
+            (key, try reader.expression(key, key: "rank_pattern"), try reader.rank(rank, key: key))
+        }
+        alphaPattern = try wanted.alphaPattern.map { key, alpha in
+            (key, try reader.expression(key, key: "alpha_pattern"), try reader.finite(alpha, key))
+        }
+        targets = try reader.names(wanted.targets, key: "lora_target")
+        excluded = try wanted.excluded.map { try reader.names($0, key: "exclude_modules") }
+        layers = wanted.layers
+        baseModel = nil
+        saved = []
+        guard wanted.dropout >= 0, wanted.dropout < 1 else {
+            throw AdapterError.configuration(
+                file: file, key: "lora_dropout", found: "\(wanted.dropout)",
+                expected: "at least 0, less than 1")
+        }
+    }
+
+    /// Checks that every name of the targets is that of a module, and that a pattern has any.
+    func checkAllNamed(in paths: [String]) throws(AdapterError) {
+        if case .list(let names) = targets {
+            for name in names where !paths.contains(where: { Self.ends($0, in: name) }) {
+                let ends = Set(paths.map { String($0.split(separator: ".").last ?? "") })
+                throw .configuration(
+                    file: file, key: "lora_target", found: "'\(name)'",
+                    expected: "names of modules; nearest: "
+                        + nearestNames(to: name, in: ends.sorted()).joined(separator: ", "))
+            }
+        }
+        for path in paths where try names(path) { return }
+        throw .configuration(
+            file: file, key: "lora_target", found: "no module of the model",
+            expected: "'all', or names such as q_proj, v_proj")
+    }
+
+    private static func ends(_ path: String, in name: String) -> Bool {
+        path == name || path.hasSuffix("." + name)
     }
 
     /// Rank `r` of a module's update and the factor `s` of its product.
@@ -68,13 +126,22 @@ struct AdapterConfiguration: Sendable {
         return index.map(layers.contains) ?? false
     }
 
+    /// Whether the configuration gives an embedding an update, which `all-linear` does not.
+    func namesEmbedding(_ path: String) throws(AdapterError) -> Bool {
+        if case .allLinear = targets { return false }
+        return try names(path)
+    }
+
+    /// Whether the module is saved whole; PEFT compares the ends of paths, letter by letter.
+    func saves(_ path: String) -> Bool { saved.contains(where: path.hasSuffix) }
+
     private func contains(
         _ path: String, _ names: Names, _ key: String
     ) throws(AdapterError) -> Bool {
         switch names {
         case .allLinear: return path != "lm_head"
         case .list(let list):
-            return list.contains { path == $0 || path.hasSuffix("." + $0) }
+            return list.contains { Self.ends(path, in: $0) }
         case .pattern(let pattern, let text):
             do { return try pattern.matches(path) } catch { throw refused(error, key, text) }
         }
@@ -95,7 +162,7 @@ struct AdapterConfiguration: Sendable {
     private func refused(
         _ fault: ModulePattern.Fault, _ key: String, _ text: String
     ) -> AdapterError {
-        Reader.refused(fault, file: file, key: key, text: text)
+        ValueReader.refused(fault, file: file, key: key, text: text)
     }
 }
 
@@ -104,12 +171,12 @@ extension AdapterConfiguration {
     private struct Reader {
         let file: String
         let root: JSONCursor
+        var values: ValueReader { ValueReader(file: file) }
 
         /// Initialisations that change the base weights, which a plain update would then not fit.
         private static let changingBase = ["pissa", "olora", "loftq", "corda", "lora_ga"]
         /// Keys that are off when absent, null, false or empty, and what to do if they are not.
         private static let unsupported: KeyValuePairs = [
-            "modules_to_save": "none: whole layers beside the update cannot be switched by request",
             "lora_bias": "false: updates without bias",
             "target_parameters": "none: only projections can be updated",
             "layer_replication": "none: the model's own layers",
@@ -169,30 +236,13 @@ extension AdapterConfiguration {
             .unsupported(file: file, key: key, found: found, expected: expected)
         }
 
-        func rank(_ value: Int?, key: String) throws(AdapterError) -> Int {
-            guard let value, value > 0, value <= 1 << 20 else {
-                throw .configuration(
-                    file: file, key: key, found: value.map { "\($0)" } ?? "no whole number",
-                    expected: "1 to \(1 << 20)")
-            }
-            return value
-        }
-
-        func finite(_ value: Double?, _ key: String) throws(AdapterError) -> Double {
-            guard let value, value.isFinite else {
-                throw .configuration(
-                    file: file, key: key, found: "no number", expected: "a finite number")
-            }
-            return value
-        }
-
         /// An object from expressions to values, in the order of the file.
         func pattern<Value>(
             _ key: String, _ read: (JSONCursor, _ key: String) throws -> Value
         ) throws -> [(key: String, ModulePattern, Value)] {
             guard let value = root[key], !value.isNull else { return [] }
             return try (root.object(key).entries ?? []).map { name, value in
-                (name, try expression(name, key: key), try read(value, "\(key).\(name)"))
+                (name, try values.expression(name, key: key), try read(value, "\(key).\(name)"))
             }
         }
 
@@ -200,17 +250,22 @@ extension AdapterConfiguration {
             guard let value = root[key], isOn(value) else { return nil }
             if let text = value.string {
                 if text == "all-linear", key == "target_modules" { return .allLinear }
-                return .pattern(try expression(text, key: key), text: text)
+                return .pattern(try values.expression(text, key: key), text: text)
             }
-            return .list(
-                try root.array(key).map { name in
-                    guard let name = name.string else {
-                        throw AdapterError.configuration(
-                            file: file, key: key, found: "a list with \(name.kind)",
-                            expected: "a list of names")
-                    }
-                    return name
-                })
+            return try list(key).map { .list($0) }
+        }
+
+        /// A list of names; nil if there is none.
+        func list(_ key: String) throws -> [String]? {
+            guard let value = root[key], isOn(value) else { return nil }
+            return try root.array(key).map { name in
+                guard let name = name.string else {
+                    throw AdapterError.configuration(
+                        file: file, key: key, found: "a list with \(name.kind)",
+                        expected: "a list of names")
+                }
+                return name
+            }
         }
 
         func layers() throws -> Set<Int>? {
@@ -232,8 +287,40 @@ extension AdapterConfiguration {
                     return index
                 })
         }
+    }
+}
 
-        private func expression(_ text: String, key: String) throws(AdapterError) -> ModulePattern {
+extension AdapterConfiguration {
+    /// Checks single values, wherever they were written.
+    private struct ValueReader {
+        let file: String
+
+        func rank(_ value: Int?, key: String) throws(AdapterError) -> Int {
+            guard let value, value > 0, value <= 1 << 20 else {
+                throw .configuration(
+                    file: file, key: key, found: value.map { "\($0)" } ?? "no whole number",
+                    expected: "1 to \(1 << 20)")
+            }
+            return value
+        }
+
+        func finite(_ value: Double?, _ key: String) throws(AdapterError) -> Double {
+            guard let value, value.isFinite else {
+                throw .configuration(
+                    file: file, key: key, found: "no number", expected: "a finite number")
+            }
+            return value
+        }
+
+        func names(_ targets: LowRankConfiguration.Targets, key: String) throws -> Names {
+            switch targets {
+            case .allLinear: .allLinear
+            case .names(let names): .list(names)
+            case .pattern(let text): .pattern(try expression(text, key: key), text: text)
+            }
+        }
+
+        func expression(_ text: String, key: String) throws(AdapterError) -> ModulePattern {
             do { return try ModulePattern(text) } catch {
                 throw Self.refused(error, file: file, key: key, text: text)
             }

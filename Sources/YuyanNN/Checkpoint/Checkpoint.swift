@@ -91,26 +91,23 @@ public struct Checkpoint: Sendable {
     public func vector(_ name: String, count: Int) throws -> Tensor {
         try Tensor(entry(name, shape: [count]))
     }
+}
 
-    /// `name.weight` `[out, in]` (and `name.bias` `[out]`) as a projection.
-    ///
-    /// - Parameters:
-    ///   - rowOrder: For each output row, the row of the file that it is.
-    ///   - module: Its number for adapters, which know it by `name`; nil if they cannot.
-    public func linear(
-        _ name: String, inputWidth: Int, outputWidth: Int, bias: Bool, rowOrder: [Int]? = nil,
-        module: Int? = nil, on device: Device
-    ) throws -> Linear {
-        let module = module.map { Module(number: $0, path: name) }
-        let weight = try PackedMatrix(
-            entry(name + ".weight", shape: [outputWidth, inputWidth]), rowOrder: rowOrder,
-            on: device)
-        guard bias else { return Linear(weight: weight, module: module) }
-        let values = try vector(name + ".bias", count: outputWidth)
-        guard let rowOrder else { return Linear(weight: weight, bias: values, module: module) }
+extension Checkpoint: WeightSource {
+    package func matrix(
+        _ name: String, rows: Int, columns: Int, rowOrder: [Int]?, on device: Device
+    ) throws -> PackedMatrix {
+        if rowOrder == nil, let weight = try fourBitWeight(name, rows: rows, columns: columns) {
+            return PackedMatrix(weight, on: device)
+        }
+        return try PackedMatrix(
+            entry(name, shape: [rows, columns]), rowOrder: rowOrder, on: device)
+    }
+
+    package func vector(_ name: String, count: Int, rowOrder: [Int]?) throws -> Tensor {
+        let values = try vector(name, count: count)
+        guard let rowOrder else { return values }
         let flat = values.values
-        return Linear(
-            weight: weight, bias: Tensor(rowOrder.map { flat[$0] }, shape: [outputWidth]),
-            module: module)
+        return Tensor(rowOrder.map { flat[$0] }, shape: [count])
     }
 }

@@ -1,7 +1,7 @@
 /// Translates a Hugging Face tensor name to GGUF's (ggml's naming of llama-like models).
 ///
 /// Names without a translation are returned as they are, so that an error shows them.
-func ggufName(of name: String) -> String {
+package func ggufName(of name: String) -> String {
     let (stem, suffix) = split(name)
     if let fixed = fixedNames[stem] { return fixed + suffix }
     let parts = stem.split(separator: ".", maxSplits: 3)

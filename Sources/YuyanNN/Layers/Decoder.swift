@@ -55,7 +55,7 @@ public final class Decoder: Sendable {
     ) -> Tensor {
         let wanted =
             rows.count == hidden.rowCount && rows.first == 0
-            ? hidden : gathered(hidden, rows: rows)
+            ? hidden : gathered(hidden, rows: rows, on: device)
         let adapters = batch.flatMap { AdapterRows($0, rows: rows) }
         return head(norm(wanted, on: device), adapters: adapters, on: device)
     }
@@ -71,13 +71,25 @@ public final class Decoder: Sendable {
     public func hiddenStates(
         _ batch: TokenBatch, cache: KeyValueBlocks, on device: Device
     ) -> Tensor {
-        let pass = ForwardPass(
-            segments: batch.attentionSegments, adapters: AdapterRows(batch),
-            rotary: rotary.table(for: batch), cache: cache,
-            device: device)
-        var x = embedding(batch.tokens, table: embeddingTable, on: device)
+        let pass = forwardPass(batch, cache: cache, on: device)
+        var x = embedded(batch, pass)
         for (layer, block) in blocks.enumerated() { x = block(x, layer: layer, pass: pass) }
         return x
+    }
+
+    /// The tokens' rows of the embedding table, as their adapters have it.
+    func embedded(_ batch: TokenBatch, _ pass: ForwardPass) -> Tensor {
+        var x = embedding(batch.tokens, table: embeddingTable, on: pass.device)
+        pass.adapters?.updateEmbedding(&x, tokens: batch.tokens, on: pass.device)
+        return x
+    }
+
+    func forwardPass(
+        _ batch: TokenBatch, cache: KeyValueBlocks?, on device: Device
+    ) -> ForwardPass {
+        ForwardPass(
+            segments: batch.attentionSegments, adapters: AdapterRows(batch),
+            rotary: rotary.table(for: batch), cache: cache, device: device)
     }
 
     /// The layout of a cache for this model.

@@ -36,7 +36,7 @@ public final class SelfAttention: Sendable {
         self.shape = shape
     }
 
-    /// Maps `[T, C]` to `[T, C]`, adding the tokens' keys and values to the cache.
+    /// Maps `[T, C]` to `[T, C]`, adding the tokens' keys and values to the cache, if there is one.
     func callAsFunction(_ x: Tensor, layer: Int, pass: ForwardPass) -> Tensor {
         let device = pass.device
         let parts = project(x, [query, key, value], adapters: pass.adapters, on: device)
@@ -45,11 +45,17 @@ public final class SelfAttention: Sendable {
         if let keyNorm { k = keyNorm(k, on: device) }
         q = rotated(q, headDimension: shape.headDimension, table: pass.rotary, on: device)
         k = rotated(k, headDimension: shape.headDimension, table: pass.rotary, on: device)
+        guard let cache = pass.cache else {
+            let mixed = attention(
+                queries: q, keys: k, values: parts[2], segments: pass.segments, shape: shape,
+                on: device)
+            return output(mixed, adapters: pass.adapters, on: device)
+        }
         store(
-            keys: k, values: parts[2], segments: pass.segments, layer: layer, in: pass.cache,
+            keys: k, values: parts[2], segments: pass.segments, layer: layer, in: cache,
             on: device)
         let mixed = attention(
-            queries: q, segments: pass.segments, layer: layer, shape: shape, in: pass.cache,
+            queries: q, segments: pass.segments, layer: layer, shape: shape, in: cache,
             on: device)
         return output(mixed, adapters: pass.adapters, on: device)
     }
@@ -61,6 +67,7 @@ struct ForwardPass {
     /// Nil if no segment has an adapter.
     let adapters: AdapterRows?
     let rotary: RotaryTable
-    let cache: KeyValueBlocks
-    let device: Device
+    /// Nil if every sequence is in the pass as a whole and nothing is to be kept.
+    let cache: KeyValueBlocks?
+    var device: Device
 }

@@ -1,5 +1,4 @@
 import YuyanEngine
-import YuyanFormats
 import YuyanNN
 import YuyanText
 
@@ -16,107 +15,44 @@ extension Service {
     ///
     /// - Throws: `.template` if the template refuses, `.body` if the model has none.
     func prompt(_ input: ChatInput) throws(RequestError) -> Prompt {
-        guard let template = text.template else {
+        guard let renderer = text.renderer else {
             throw .body(
                 "the model '\(text.modelID)' has no chat template; use /v1/completions")
         }
-        let turns = preparedTurns(input)
-        let offersTools = !input.tools.isEmpty && input.choice != .none
-        let tools =
-            offersTools && text.capabilities.rendersTools
-            ? input.tools.map { TemplateValue($0.output) } : nil
-        let isPlain = !text.capabilities.rendersTools
-        let messages = turns.map { turn in
-            (isPlain ? turn.plain(text.toolFormat) : turn).templateValue(text.toolFormat)
-        }
-        let mark = mark(for: messages + (tools ?? []) + Array(input.variables.values))
-        func protected(_ value: TemplateValue) -> TemplateValue {
-            guard let mark else { return value }
-            return value.mapTexts { text.special.marked($0, by: mark) }
-        }
-        var variables = input.variables.mapValues(protected)
-        let tokenizer = text.tokenizer
-        if let id = tokenizer.beginningOfSequence {
-            variables["bos_token"] = .string(tokenizer.text(of: id))
-        }
-        if let id = tokenizer.endOfSequence {
-            variables["eos_token"] = .string(tokenizer.text(of: id))
-        }
-        var rendered: String
+        let chat = renderer.conversation(
+            input.turns, tools: input.choice == .none ? [] : input.tools,
+            variables: input.variables)
+        var rendered: MarkedText
         do throws(TemplateError) {
-            rendered = try template.render(
-                messages: messages.map(protected), tools: tools?.map(protected),
-                addGenerationPrompt: input.addsGenerationPrompt && !input.continuesFinal,
-                variables: variables)
+            rendered = try chat.render(
+                addsGenerationPrompt: input.addsGenerationPrompt && !input.continuesFinal)
         } catch {
             throw .template("the chat template cannot render the messages: \(error)")
         }
-        if input.continuesFinal {
-            let content = protected(.string(turns.last?.content ?? ""))
-            rendered = try Self.cut(rendered, after: content)
+        if input.continuesFinal, !input.turns.isEmpty {
+            rendered = try Self.cut(rendered, after: chat.content(chat.messages.count - 1))
         }
         return Prompt(
-            ids: text.special.encode(rendered, mark: mark, with: tokenizer),
-            text: mark.map { mark in
-                String(String.UnicodeScalarView(rendered.unicodeScalars.filter { $0 != mark }))
-            } ?? rendered,
-            opensThinking: rendered.endsWithOpenThought)
-    }
-
-    /// Turns with one name for each role, and tools described where the template does not.
-    private func preparedTurns(_ input: ChatInput) -> [ChatTurn] {
-        var turns = input.turns.map { turn in
-            var turn = turn
-            if turn.role == "developer" { turn.role = "system" }
-            if turn.role == "function" { turn.role = "tool" }
-            return turn
-        }
-        guard !input.tools.isEmpty, input.choice != .none, !text.capabilities.rendersTools
-        else { return turns }
-        let description = text.toolFormat.description(of: input.tools)
-        if turns.first?.role == "system" {
-            let own = turns[0].content ?? ""
-            turns[0].content = own.isEmpty ? description : own + "\n\n" + description
-        } else {
-            turns.insert(ChatTurn(role: "system", content: description), at: 0)
-        }
-        return turns
-    }
-
-    /// A scalar that no text holds, if a special token's text occurs in one; nil if none does.
-    private func mark(for values: [TemplateValue]) -> Unicode.Scalar? {
-        var isNeeded = false
-        var used: Set<Unicode.Scalar> = []
-        for value in values {
-            value.forEachText { text in
-                isNeeded = isNeeded || self.text.special.occur(in: text)
-                for scalar in text.unicodeScalars where (0xE000...0xF8FF).contains(scalar.value) {
-                    used.insert(scalar)
-                }
-            }
-        }
-        guard isNeeded else { return nil }
-        let candidates = (UInt32(0xE000)...0xF8FF).lazy.compactMap(Unicode.Scalar.init)
-        // A text that uses all 6400 gets a mark that is no character at all.
-        return candidates.first { !used.contains($0) } ?? "\u{10FFFF}"
+            ids: chat.ids(rendered), text: rendered.text,
+            opensThinking: rendered.marked.endsWithOpenThought)
     }
 
     /// What is rendered up to the end of the last message's content.
     private static func cut(
-        _ rendered: String, after content: TemplateValue
-    ) throws(RequestError) -> String {
-        guard case .string(let content) = content else { return rendered }
+        _ rendered: MarkedText, after content: String
+    ) throws(RequestError) -> MarkedText {
         // Templates often trim; what matters is where the content's last character is.
         let end = content.unicodeScalars.lastIndex { !$0.properties.isWhitespace }
         let words = end.map { String(content.unicodeScalars[...$0]) } ?? ""
         let start = words.unicodeScalars.firstIndex { !$0.properties.isWhitespace }
         let trimmed = start.map { String(words.unicodeScalars[$0...]) } ?? ""
-        guard !trimmed.isEmpty, let range = rendered.utf8Range(of: trimmed, last: true) else {
+        guard !trimmed.isEmpty, let range = rendered.marked.utf8Range(of: trimmed, last: true)
+        else {
             throw .field(
                 param: "continue_final_message",
                 message: "cannot be used: the template does not write the last message's content")
         }
-        return String(decoding: rendered.utf8.prefix(range.upperBound), as: UTF8.self)
+        return rendered.prefix(range.upperBound)
     }
 
     /// Makes a conversation ready for the engine.
@@ -230,22 +166,5 @@ extension String {
     fileprivate var endsWithOpenThought: Bool {
         let end = utf8.lastIndex { !$0.isSpace }
         return end.map { self[...$0].utf8.suffix(7).elementsEqual("<think>".utf8) } ?? false
-    }
-}
-
-extension TemplateValue {
-    /// A JSON value that was built here, as templates read it.
-    init(_ output: JSONOutput) {
-        switch output {
-        case .null: self = .none
-        case .bool(let value): self = .bool(value)
-        case .integer(let value): self = .integer(value)
-        case .double(let value): self = .float(value)
-        case .float(let value): self = .float(Double(value))
-        case .string(let value): self = .string(value)
-        case .array(let items): self = .array(items.map { TemplateValue($0) })
-        case .object(let entries):
-            self = .object(TemplateObject(entries.map { ($0.key, TemplateValue($0.value)) }))
-        }
     }
 }

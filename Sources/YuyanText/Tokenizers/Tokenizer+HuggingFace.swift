@@ -214,7 +214,7 @@ struct HuggingFaceTokenizerReader {
         }
     }
 
-    private func preTokenizerStages() throws(TokenizerError) -> [PreTokenizer.Stage] {
+    func preTokenizerStages() throws(TokenizerError) -> [PreTokenizer.Stage] {
         guard let cursor = present(root["pre_tokenizer"]) else {
             throw .missing(
                 file: file, key: "pre_tokenizer",

@@ -178,6 +178,13 @@ public final class Tokenizer: Sendable {
         }
     }
 
+    /// The normal form that a text without added tokens is cut and merged in.
+    func normalized(_ text: [UInt8]) -> [UInt8] {
+        var buffer: [UInt8] = []
+        guard let normalizer, normalizer.normalize(text.span, into: &buffer) else { return text }
+        return buffer
+    }
+
     // MARK: - Ids to text
 
     /// The text of a sequence of ids; bytes that are no UTF-8 become U+FFFD.

@@ -29,7 +29,7 @@ struct ChatRequest {
         }
         messages = try Self.messages(root.array("messages"), name: name)
         tools = try root["tools"].flatMap { $0.isNull ? nil : try root.array("tools") }
-            .map { $0.map { TemplateValue($0) } }
+            .map { $0.map { TemplateValue(json: $0) } }
         maxTokens = try root.optionalInt("max_tokens")
         temperature = try root.optionalDouble("temperature")
         topP = try root.optionalDouble("top_p")
@@ -61,32 +61,13 @@ struct ChatRequest {
                     expected: "an object with role and content")
             }
             _ = try message.string("role")
-            result.append(TemplateValue(message))
+            result.append(TemplateValue(json: message))
         }
         guard !result.isEmpty else {
             throw FormatError.badValue(
                 file: name, key: "messages", found: "empty", expected: "at least one message")
         }
         return result
-    }
-}
-
-extension TemplateValue {
-    /// A JSON value as templates read it.
-    init(_ json: JSONCursor) {
-        switch json.kind {
-        case .null: self = .none
-        case .bool: self = .bool(json.bool ?? false)
-        case .number:
-            self = json.isInteger ? json.int.map { .integer($0) } ?? .none : .none
-            if self == .none { self = .float(json.double ?? 0) }
-        case .string: self = .string(json.string ?? "")
-        case .array: self = .array((json.array.map(Array.init) ?? []).map { TemplateValue($0) })
-        case .object:
-            let entries = json.entries ?? []
-            self = .object(
-                TemplateObject(entries.map { (key: $0.key, value: TemplateValue($0.value)) }))
-        }
     }
 }
 

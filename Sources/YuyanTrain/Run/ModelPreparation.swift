@@ -1,0 +1,119 @@
+import YuyanFormats
+import YuyanModels
+import YuyanNN
+import YuyanTensor
+import YuyanText
+
+/// A model made ready to be trained by a recipe's method.
+struct PreparedModel {
+    let checkpoint: Checkpoint
+    let model: TrainableModel
+    let trainee: any Trainee
+    let tokenizer: Tokenizer
+    let template: ChatTemplate?
+
+    var decoder: Decoder { model.decoder }
+
+    /// Numbers of the model, adapters excluded.
+    let parameterCount: Int
+
+    /// - Parameter path: The model's file or folder.
+    init(_ recipe: Recipe, path: String, device: Device) throws {
+        checkpoint = try Checkpoint(path: path)
+        tokenizer = try Tokenizer(checkpoint: checkpoint)
+        template = try Self.template(recipe, tokenizer: tokenizer, path: path)
+        guard recipe.model.adapters.count <= 1, !recipe.model.createsNewAdapter else {
+            throw RecipeError.conflict(
+                file: "recipe",
+                what: "adapters are not merged on the way in; merge them first with "
+                    + "`yuyan adapter merge`, and train on its output")
+        }
+        model =
+            recipe.model.fromScratch
+            ? try TrainableModel(
+                random: try Families.shape(of: checkpoint).1, seed: UInt64(recipe.run.seed),
+                on: device)
+            : try TrainableModel(
+                checkpoint, method: TrainingMethod(recipe), frozen: FrozenWeights(recipe.model),
+                on: device)
+        parameterCount = model.decoder.weights(on: device)
+            .reduce(0) { $0 + $1.shape.reduce(1, *) }
+        trainee = ModelTrainee(
+            model, recipe: recipe, device: device,
+            saved: SavedModel(decoder: model.decoder, source: checkpoint, device: device))
+        if let start = recipe.model.adapters.first { try trainee.restore(from: start) }
+    }
+
+    /// The model's own chat template, or a Jinja file.
+    private static func template(
+        _ recipe: Recipe, tokenizer: Tokenizer, path: String
+    ) throws -> ChatTemplate? {
+        if let name = recipe.data.template, name.hasSuffix(".jinja") || name.contains("/") {
+            let file = try MappedFile(path: name)
+            let text = file.withBytes { all in
+                all.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+            }
+            return try ChatTemplate(source: text, name: name)
+        }
+        return try tokenizer.chatTemplate.map { try ChatTemplate(source: $0, name: path) }
+    }
+}
+
+extension TrainingMethod {
+    /// What a recipe trains.
+    init(_ recipe: Recipe) {
+        let method = recipe.method
+        switch method.type {
+        case .full, .oft: self = .full
+        case .freeze:
+            self = .freeze(
+                FreezeRule(
+                    layers: method.freezeTrainableLayers,
+                    modules: method.freezeTrainableModules == ["all"]
+                        ? nil : method.freezeTrainableModules,
+                    others: method.freezeExtraModules))
+        case .lora:
+            self = .lowRank(LowRankConfiguration(recipe), whole: method.additionalTarget)
+        }
+    }
+}
+
+extension FrozenWeights {
+    /// How a recipe keeps what does not change.
+    init(_ model: Recipe.Model) {
+        self =
+            model.quantizationBits == nil
+            ? .stored
+            : .fourBit(
+                model.quantizationType == .nf4 ? .nf4 : .fp4,
+                doubleQuantized: model.doubleQuantization)
+    }
+}
+
+extension LowRankConfiguration {
+    /// What a recipe says of its adapter.
+    init(_ recipe: Recipe) {
+        self.init()
+        let method = recipe.method
+        rank = method.loraRank
+        alpha = method.alpha
+        targets = method.loraTarget == ["all"] ? .allLinear : .names(method.loraTarget)
+        rankPattern = method.rankPattern.entries.map { ($0.name, Int($0.value)) }
+        alphaPattern = method.alphaPattern.entries.map { ($0.name, $0.value) }
+        dividesByRoot = method.usesRSLoRA
+        hasMagnitudes = method.usesDoRA
+        dropout = Float(method.loraDropout)
+        initialization = method.loraInitialization == .kaiming ? .kaiming : .gaussian
+        seed = UInt64(recipe.run.seed)
+    }
+}
+
+extension Tokenizer {
+    /// The tokenizer that lies in or beside a checkpoint.
+    convenience init(checkpoint: Checkpoint) throws {
+        switch checkpoint.source {
+        case .gguf(let file): try self.init(gguf: file)
+        case .huggingFace(let directory, _): try self.init(directory: directory.path)
+        }
+    }
+}

@@ -1,0 +1,129 @@
+import YuyanFormats
+import YuyanModels
+import YuyanNN
+import YuyanTensor
+
+/// A model that is trained by itself, or through an adapter.
+final class ModelTrainee: Trainee {
+    let model: TrainableModel
+    private let recipe: Recipe
+    private let device: Device
+    /// How the whole model is saved; nil if only what is trained is.
+    private let saved: SavedModel?
+
+    init(_ model: TrainableModel, recipe: Recipe, device: Device, saved: SavedModel? = nil) {
+        self.saved = saved
+        self.model = model
+        self.recipe = recipe
+        self.device = device
+    }
+
+    var parameters: [Parameter] { model.parameters }
+
+    var served: LowRankAdapter? { model.adapter }
+
+    func accumulate(
+        _ batch: TrainingBatch, normalizer: Double, tokensBefore: UInt64,
+        statistics: inout LossStatistics
+    ) throws {
+        try model.addGradients(
+            of: TrainingTokens(batch, after: tokensBefore), normalizer: normalizer,
+            statistics: &statistics, seed: UInt64(recipe.run.seed), on: device)
+    }
+
+    func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) {
+        model.addLoss(of: TrainingTokens(batch, after: 0), statistics: &statistics, on: device)
+    }
+
+    func diagnose(_ batch: TrainingBatch, tokensBefore: UInt64) -> NumericalFault? {
+        model.fault(
+            in: TrainingTokens(batch, after: tokensBefore), seed: UInt64(recipe.run.seed),
+            on: device)
+    }
+
+    func refresh() { model.parametersChanged(on: device) }
+
+    // MARK: - Files
+
+    /// In float32, so that nothing is lost on the way back.
+    func save(to folder: String) throws { try export(to: folder, as: .f32) }
+
+    /// An adapter as PEFT reads it, or a whole model as transformers does.
+    func export(to folder: String, as type: ElementType) throws {
+        if let lowRank = model.lowRank {
+            try contents(of: lowRank).writePEFT(to: folder, as: type)
+        } else if let saved {
+            try saved.writeHuggingFace(to: folder, as: type)
+        } else {
+            let tensors = parameters.map {
+                TensorSource(name: $0.name, shape: $0.shape, values: $0.rowMajor())
+            }
+            try SafetensorsWriter().write(tensors, to: folder + "/model.safetensors")
+        }
+    }
+
+    private func contents(of lowRank: TrainedAdapter) -> AdapterContents {
+        let method = recipe.method
+        var contents = AdapterContents(
+            updates: lowRank.modules.map { module in
+                AdapterContents.Update(
+                    path: module.path, rank: module.rank, alpha: alpha(of: module.path),
+                    down: module.down.rowMajor(), up: module.up.rowMajor(),
+                    magnitude: module.magnitude?.rowMajor())
+            })
+        let adapted = Set(lowRank.parameters.map(\.name))
+        let whole = Set(parameters.map(\.name).filter { !adapted.contains($0) })
+        if !whole.isEmpty {
+            contents.saved = model.decoder.weights(on: device).filter { whole.contains($0.name) }
+        }
+        contents.usesRootScale = method.usesRSLoRA
+        contents.dropout = method.loraDropout
+        contents.baseModel = recipe.model.path
+        if method.loraTarget != ["all"] { contents.targetModules = method.loraTarget }
+        return contents
+    }
+
+    private func alpha(of path: String) -> Double {
+        let entry = recipe.method.alphaPattern.entries.first {
+            path == $0.name || path.hasSuffix("." + $0.name)
+        }
+        return entry?.value ?? recipe.method.alpha
+    }
+
+    func restore(from folder: String) throws {
+        if model.lowRank == nil {
+            let directory = try CheckpointDirectory(path: folder)
+            for parameter in parameters {
+                try load(parameter, directory.tensor(parameter.name), from: folder)
+            }
+        } else {
+            let path = folder + "/adapter_model.safetensors"
+            let file = try SafetensorsFile(path: path)
+            for parameter in parameters {
+                // Weights that are trained whole have PEFT's prefix too.
+                let prefix = "base_model.model."
+                let name =
+                    parameter.name.hasPrefix(prefix) ? parameter.name : prefix + parameter.name
+                try load(parameter, file.tensor(name), from: path)
+            }
+        }
+        refresh()
+    }
+
+    private func load(_ parameter: Parameter, _ entry: TensorEntry, from path: String) throws {
+        guard entry.shape == parameter.shape else {
+            throw FormatError.badValue(
+                file: path, key: entry.name, found: "\(entry.shape)",
+                expected: "\(parameter.shape); does the recipe match the file?")
+        }
+        parameter.load(rowMajor: try Tensor(entry).values)
+    }
+}
+
+extension TrainingTokens {
+    init(_ batch: TrainingBatch, after tokens: UInt64) {
+        self.init(
+            tokens: batch.tokens, weights: batch.weights, lengths: batch.lengths,
+            firstToken: tokens)
+    }
+}

@@ -1,0 +1,172 @@
+import YuyanFormats
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Where a run begins: at the start, or after a checkpoint of its folder.
+package struct Resumption {
+    /// The newest checkpoint that can be read; nil begins anew.
+    package let checkpoint: RunFolder.Checkpoint?
+    /// Its state.
+    package let state: TrainerState?
+    /// Of the data that it was trained on.
+    package let fingerprint: String?
+    /// Lines worth reading: checkpoints that were passed over, keys that changed.
+    package let notes: [String]
+
+    private init(notes: [String]) {
+        (checkpoint, state, fingerprint) = (nil, nil, nil)
+        self.notes = notes
+    }
+
+    private init(
+        _ checkpoint: RunFolder.Checkpoint, _ found: Found, _ recipe: Recipe, notes: [String]
+    ) {
+        self.checkpoint = checkpoint
+        state = found.state
+        fingerprint = found.fingerprint
+        let changed = recipe.differences(from: found.recipe).filter {
+            !["output_dir", "threads", "resume_from_checkpoint"].contains($0.key.name)
+        }.map(\.description)
+        self.notes =
+            notes + (changed.isEmpty ? [] : ["changed since: " + changed.joined(separator: ", ")])
+    }
+
+    private typealias Found = (state: TrainerState, fingerprint: String, recipe: Recipe)
+
+    /// Looks at the folder of a recipe's run, removes what killed saves left, and decides.
+    ///
+    /// An unfinished run of the same recipe goes on. `overwrite_output_dir` clears away another
+    /// recipe's run, or a finished one; `resume_from_checkpoint: false` any.
+    ///
+    /// - Throws: `RunError` if the folder holds what must not be overwritten, or if no checkpoint is
+    ///   where the recipe says.
+    package static func find(_ recipe: Recipe, folder: RunFolder) throws -> Resumption {
+        try folder.removeLeftovers()
+        switch recipe.run.resumeFrom {
+        case "false":
+            try clear(folder)
+            return Resumption(notes: [])
+        case nil, "true": break
+        case .some(let path): return try named(path, recipe, folder)
+        }
+        let all = try folder.checkpoints()
+        guard !all.isEmpty else {
+            try checkUnoccupied(folder, recipe)
+            return Resumption(notes: [])
+        }
+        var notes: [String] = []
+        for checkpoint in all.reversed() {
+            let found: Found
+            do {
+                found = try read(checkpoint)
+            } catch {
+                notes.append("\(checkpoint.name) is passed over: \(error)")
+                continue
+            }
+            let differences = fixedDifferences(recipe, found.recipe)
+            let isFinished = access(folder.place("trainer_state.json"), F_OK) == 0
+            if recipe.run.overwrites, isFinished || !differences.isEmpty {
+                try clear(folder)
+                return Resumption(notes: notes + ["began anew: overwrite_output_dir is true"])
+            }
+            guard differences.isEmpty else {
+                throw RunError.changedRecipe(
+                    checkpoint: checkpoint.path, differences: differences)
+            }
+            return Resumption(checkpoint, found, recipe, notes: notes)
+        }
+        guard recipe.run.overwrites else {
+            throw RunError.noWholeCheckpoint(folder: folder.path, reason: notes.first ?? "")
+        }
+        try clear(folder)
+        return Resumption(notes: notes)
+    }
+
+    /// A checkpoint by its path, in this folder or another.
+    private static func named(
+        _ path: String, _ recipe: Recipe, _ folder: RunFolder
+    ) throws -> Resumption {
+        var place = path
+        while place.count > 1, place.hasSuffix("/") { place.removeLast() }
+        let name = place.split(separator: "/").last.map(String.init) ?? ""
+        guard access(place + "/trainer_state.json", F_OK) == 0,
+            let step = name.split(separator: "-").last.flatMap({ Int($0) })
+        else { throw RunError.noCheckpoint(path: path) }
+        let checkpoint = RunFolder.Checkpoint(step: step, path: place)
+        let found = try read(checkpoint)
+        let differences = fixedDifferences(recipe, found.recipe)
+        guard differences.isEmpty else {
+            throw RunError.changedRecipe(checkpoint: place, differences: differences)
+        }
+        var notes: [String] = []
+        for later in try folder.checkpoints() where later.step > step {
+            try folder.remove(later)
+            notes.append("\(later.name) is removed: the run goes on from step \(step)")
+        }
+        return Resumption(checkpoint, found, recipe, notes: notes)
+    }
+
+    private static func read(_ checkpoint: RunFolder.Checkpoint) throws -> Found {
+        let path = checkpoint.path
+        let (state, fingerprint) = try TrainerState.read(path + "/trainer_state.json")
+        guard state.step == checkpoint.step else {
+            throw RunError.damagedState(
+                file: path + "/trainer_state.json",
+                what: "global_step is \(state.step), the folder's name says \(checkpoint.step)")
+        }
+        let weights = ["/adapter_model.safetensors", "/model.safetensors"].first {
+            access(path + $0, F_OK) == 0
+        }
+        // Headers are read and checked against the sizes of files.
+        if let weights { _ = try SafetensorsFile(path: path + weights) }
+        guard access(path + "/optimizer.safetensors", F_OK) == 0 else {
+            throw FormatError.cannotOpen(
+                file: path + "/optimizer.safetensors",
+                reason: "it is not there; was it saved with save_only_model?")
+        }
+        _ = try SafetensorsFile(path: path + "/optimizer.safetensors")
+        return (state, fingerprint, try RecipeSource(saved: path + "/recipe.yaml").recipe)
+    }
+
+    private static func fixedDifferences(_ recipe: Recipe, _ old: Recipe) -> [String] {
+        recipe.differences(from: old).filter { $0.key.resumption == .fixed }.map(\.description)
+    }
+
+    /// Removes a run: its checkpoints first, so that a kill leaves nothing half believed.
+    private static func clear(_ folder: RunFolder) throws {
+        for checkpoint in try folder.checkpoints().reversed() { try folder.remove(checkpoint) }
+        for name in [
+            "trainer_state.json", "best", "last", "metrics.jsonl", "recipe.yaml", "report.html",
+            "samples.json", "runs",
+        ] {
+            try folder.removeItem(name)
+        }
+    }
+
+    private static func checkUnoccupied(_ folder: RunFolder, _ recipe: Recipe) throws {
+        let names = try folder.names()
+        guard !recipe.run.overwrites, !names.contains("recipe.yaml") else {
+            // Begun and killed before its first checkpoint, or finished without any.
+            if names.contains("trainer_state.json") {
+                guard recipe.run.overwrites else {
+                    throw RunError.occupied(folder: folder.path, by: "a finished run")
+                }
+            }
+            try clear(folder)
+            return
+        }
+        let theirs = [
+            "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors",
+            "config.json",
+        ]
+        if let name = names.first(where: theirs.contains) {
+            throw RunError.occupied(folder: folder.path, by: name)
+        }
+    }
+}

@@ -1,0 +1,64 @@
+/// A run that cannot begin, or cannot go on.
+public enum RunError: Error, Sendable, CustomStringConvertible {
+    /// Another process holds the folder.
+    case busy(folder: String)
+    /// A checkpoint was made by a recipe that would have computed other steps.
+    case changedRecipe(checkpoint: String, differences: [String])
+    /// The data are not those that the checkpoint was trained on.
+    case changedData(checkpoint: String, found: String, expected: String)
+    /// No checkpoint is where the recipe says.
+    case noCheckpoint(path: String)
+    /// Checkpoints are there, but none can be read; `reason` is that of the newest.
+    case noWholeCheckpoint(folder: String, reason: String)
+    /// The folder holds a model or a run that is not this recipe's.
+    case occupied(folder: String, by: String)
+    /// The recipe ends before the checkpoint that it would go on from.
+    case beyondEnd(checkpoint: String, step: Int, steps: Int)
+    /// The loss, or a gradient, is not a number.
+    case notFinite(step: Int, what: String, fault: String)
+    /// Every gradient of many steps overflowed.
+    case overflows(step: Int, skipped: Int)
+    /// A step had nothing to learn from.
+    case noSupervisedTokens(step: Int)
+    /// The data ended before the run.
+    case noMoreData(step: Int)
+    /// A memory of the file system or the file is damaged.
+    case damagedState(file: String, what: String)
+
+    /// What happened, where, and what to do next.
+    public var description: String {
+        switch self {
+        case .busy(let folder):
+            "\(folder): another run is writing here; wait for it, stop it, or set another output_dir"
+        case .changedRecipe(let checkpoint, let differences):
+            "\(checkpoint) was made by another recipe: \(differences.joined(separator: ", ")); "
+                + "change them back, set another output_dir, or overwrite_output_dir: true to "
+                + "begin anew"
+        case .changedData(let checkpoint, let found, let expected):
+            "\(checkpoint) was trained on other data: now \(found), then \(expected); bring the "
+                + "files back, set another output_dir, or overwrite_output_dir: true to begin anew"
+        case .noCheckpoint(let path):
+            "\(path): no checkpoint; resume_from_checkpoint names a folder such as "
+                + "out/checkpoint-500, or is left out for the newest"
+        case .noWholeCheckpoint(let folder, let reason):
+            "\(folder): none of its checkpoints can be read; the newest: \(reason)"
+        case .occupied(let folder, let by):
+            "\(folder): holds \(by), which this recipe did not make; set another output_dir, or "
+                + "overwrite_output_dir: true"
+        case .beyondEnd(let checkpoint, let step, let steps):
+            "\(checkpoint) is at step \(step), the recipe ends at \(steps); raise max_steps or "
+                + "num_train_epochs to go on"
+        case .notFinite(let step, let what, let fault):
+            "step \(step): \(what) is not a number: \(fault)"
+        case .overflows(let step, let skipped):
+            "step \(step): \(skipped) steps in a row overflowed float16; use bf16: true or float32"
+        case .noSupervisedTokens(let step):
+            "step \(step): none of its tokens is learned from; raise cutoff_len if prompts fill it, "
+                + "or look at the data's answers"
+        case .noMoreData(let step):
+            "step \(step): there are no more data; were files changed since the run began?"
+        case .damagedState(let file, let what):
+            "\(file): \(what); remove this checkpoint to go on from the one before"
+        }
+    }
+}

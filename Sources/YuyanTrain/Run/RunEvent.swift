@@ -1,0 +1,39 @@
+/// What a run tells whoever watches it; it prints nothing itself.
+public enum RunEvent: Sendable {
+    /// A line worth reading, such as a key that is ignored.
+    case note(String)
+    /// The run goes on after a saved step.
+    case resumed(step: Int, checkpoint: String)
+    /// A step is done.
+    case step(StepReport)
+    /// A line was logged.
+    case logged(MetricsEntry)
+    /// A part of an evaluation is done.
+    case evaluating(done: Int, of: Int)
+    /// A checkpoint is on disk.
+    case saved(step: Int, path: String)
+}
+
+/// One step, for a progress line.
+public struct StepReport: Sendable {
+    /// Counted from 1.
+    public var step: Int
+    /// Of the whole run.
+    public var steps: Int
+    /// Mean over the step's tokens.
+    public var loss: Double
+    /// Tokens that passed through the model, a second, padding excluded: there is none.
+    public var tokensPerSecond: Double
+    /// Of the process, in bytes; nil where the system does not tell.
+    public var residentBytes: Int?
+}
+
+/// How a run ended.
+public enum RunOutcome: Sendable, Hashable {
+    /// All steps are done.
+    case finished(step: Int)
+    /// No evaluation was better for as long as the recipe allows.
+    case stoppedEarly(step: Int, best: Int)
+    /// A signal asked to stop; the checkpoint is on disk.
+    case interrupted(signal: Int32, step: Int, checkpoint: String?)
+}

@@ -1,0 +1,116 @@
+import YuyanNN
+import YuyanTensor
+
+/// What a run will do, for people to read before it starts.
+public struct RunSummary: Sendable {
+    /// Facts in pairs: model, parameters, data, steps.
+    public let facts: [(name: String, value: String)]
+    /// Predicted, by part.
+    public let memory: MemoryPrediction
+    /// Lines about data files: shapes that were found, rows that are left out.
+    public let dataNotes: [String]
+    /// The first sample, decoded, with what is learnt marked for a terminal and for a file.
+    public let preview: (coloured: String, plain: String)
+    /// Numbers that change.
+    public let trainableParameters: Int
+    /// Numbers of model and adapter.
+    public let totalParameters: Int
+    /// Of the whole run.
+    public let steps: Int
+
+    init(
+        _ recipe: Recipe, model: PreparedModel, data: PreparedData, plan: StepPlan,
+        memory: MemoryPrediction, checkpointing: Bool, schedule: LearningRateSchedule
+    ) throws {
+        self.memory = memory
+        steps = plan.steps
+        let trained = model.trainee.parameters.reduce(0) { $0 + $1.count }
+        let isAdapter = recipe.method.type == .lora
+        trainableParameters = trained
+        totalParameters = model.parameterCount + (isAdapter ? trained : 0)
+        let share = Double(trained) / Double(max(1, totalParameters)) * 100
+        dataNotes = data.data.reports.map { "\($0)" }
+        let sample = try data.data.preview()
+        preview = (sample.text(isColoured: true), sample.text(isColoured: false))
+        let o = recipe.optimisation
+        var facts: [(name: String, value: String)] = [
+            ("model · 模型", recipe.model.path),
+            ("method · 方法", Self.method(recipe)),
+            (
+                "trained · 可训练参数",
+                "\(trained.grouped) of \(totalParameters.grouped) (\(share.shortText) %)"
+            ),
+        ]
+        if let tally = data.survey?.tally {
+            facts.append(
+                (
+                    "data · 数据",
+                    "\(tally.samples.grouped) samples, \(tally.tokens.grouped) tokens, "
+                        + "\((tally.supervisedShare * 100).shortText) % learnt, longest "
+                        + "\(tally.longest.grouped)"
+                ))
+            if tally.skippedCount > 0 || tally.truncatedRows > 0 {
+                facts.append(
+                    (
+                        "left out · 舍弃",
+                        "\(tally.skippedCount.grouped) rows skipped, \(tally.truncatedRows.grouped) cut"
+                    ))
+            }
+        }
+        if !data.validation.isEmpty {
+            facts.append(("validation · 验证", "\(data.validationTokens.grouped) tokens"))
+        }
+        facts.append(
+            (
+                "steps · 步数",
+                "\(plan.steps.grouped)"
+                    + (plan.epochs > 0 ? " in \(plan.epochs) epochs" : "")
+                    + ", \(o.batchSize) × \(o.accumulationSteps) \(Self.unit(recipe)) a step"
+            ))
+        facts.append(
+            (
+                "rate · 学习率",
+                "\(o.learningRate.shortText), \(schedule.name), \(o.optimizer)"
+            ))
+        facts.append(("seed · 随机种子", "\(recipe.run.seed)"))
+        if checkpointing { facts.append(("checkpointing · 重计算", "layers are computed again")) }
+        self.facts = facts
+    }
+
+    private static func unit(_ recipe: Recipe) -> String {
+        DataOptions(recipe).isPacked ? "rows" : "samples"
+    }
+
+    private static func method(_ recipe: Recipe) -> String {
+        let method = recipe.method
+        let stage = method.stage.rawValue
+        switch method.type {
+        case .full: return "\(stage), full"
+        case .freeze: return "\(stage), freeze: \(method.freezeTrainableLayers) layers"
+        case .oft: return "\(stage), oft"
+        case .lora:
+            let name =
+                (method.usesDoRA ? "DoRA" : "LoRA") + (method.usesRSLoRA ? " (rsLoRA)" : "")
+                + (method.loraPlusRatio != nil ? " (LoRA+)" : "")
+            let bits = recipe.model.quantizationBits.map { _ in
+                ", base in \(recipe.model.quantizationType.rawValue)"
+            }
+            return "\(stage), \(name) r=\(method.loraRank) alpha=\(method.alpha.shortText) on "
+                + method.loraTarget.joined(separator: ",") + (bits ?? "")
+        }
+    }
+}
+
+extension Int {
+    /// With a comma between thousands.
+    var grouped: String {
+        var digits = String(magnitude)
+        var groups: [String] = []
+        while digits.count > 3 {
+            groups.insert(String(digits.suffix(3)), at: 0)
+            digits.removeLast(3)
+        }
+        groups.insert(digits, at: 0)
+        return (self < 0 ? "-" : "") + groups.joined(separator: ",")
+    }
+}

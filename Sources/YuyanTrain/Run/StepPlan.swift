@@ -1,0 +1,55 @@
+/// How micro-batches add up to steps and steps to epochs, with the numbers of transformers' Trainer.
+///
+/// A step takes `accumulation` micro-batches; an epoch's last step takes what is left. Epochs may have
+/// different numbers of micro-batches, since packing fills rows anew in each.
+public struct StepPlan: Sendable, Hashable {
+    /// Micro-batches of a step.
+    public let accumulation: Int
+    /// Steps of the run.
+    public let steps: Int
+    /// Epochs that are begun; 0 for streamed data, whose end nobody knows.
+    public let epochs: Int
+    /// Micro-batches of each of them.
+    let microBatches: [Int]
+
+    /// - Parameters:
+    ///   - epochs: Passes over the data.
+    ///   - maximumSteps: Overrides `epochs` if positive.
+    ///   - microBatches: Of an epoch, counted from 0; nil for streamed data.
+    /// - Precondition: Streamed data come with `maximumSteps`; no epoch is empty.
+    public init(
+        accumulation: Int, epochs: Double, maximumSteps: Int, microBatches: ((Int) -> Int)?
+    ) {
+        precondition(accumulation > 0, "\(accumulation) micro-batches to a step")
+        self.accumulation = accumulation
+        guard let microBatches else {
+            precondition(maximumSteps > 0, "streamed data without a number of steps")
+            (steps, self.epochs, self.microBatches) = (maximumSteps, 0, [])
+            return
+        }
+        var counts: [Int] = []
+        var total = 0
+        while maximumSteps > 0 ? total < maximumSteps : Double(counts.count) < epochs {
+            let count = microBatches(counts.count)
+            precondition(count > 0, "epoch \(counts.count) has no micro-batches")
+            let steps = (count + accumulation - 1) / accumulation
+            let share = maximumSteps > 0 ? 1 : min(1, epochs - Double(counts.count))
+            counts.append(count)
+            total += share == 1 ? steps : Int((share * Double(steps)).rounded(.up))
+        }
+        steps = maximumSteps > 0 ? maximumSteps : total
+        self.epochs = counts.count
+        self.microBatches = counts
+    }
+
+    /// Micro-batches of the first epoch; 0 for streamed data.
+    var microBatchesOfFirstEpoch: Int { microBatches.first ?? 0 }
+
+    /// Epochs that are done, as a fraction of micro-batches.
+    ///
+    /// - Parameter done: Micro-batches of the epoch, counted from 0, that are done.
+    public func fraction(epoch: Int, done: Int) -> Double {
+        guard microBatches.indices.contains(epoch) else { return Double(epoch) }
+        return Double(epoch) + Double(done) / Double(microBatches[epoch])
+    }
+}

@@ -1,0 +1,58 @@
+import YuyanFormats
+import YuyanNN
+import YuyanTensor
+
+/// What a run trains, as its loop sees it: gradients in, numbers out, files.
+///
+/// A method (full, LoRA, later alignment) is one implementation; the loop knows none of them.
+package protocol Trainee: AnyObject {
+    /// The trained numbers, in the order of the optimiser's state.
+    var parameters: [Parameter] { get }
+
+    /// Runs a micro-batch forward and backward and adds to the gradients.
+    ///
+    /// - Parameters:
+    ///   - normalizer: What each token's weighted loss is divided by before its backward: the weights
+    ///     of the whole step, over the loss scale of half precision.
+    ///   - tokensBefore: Tokens of the run before this micro-batch, which decide its random numbers.
+    ///   - statistics: Is added to token by token, so that no cut into micro-batches shows.
+    /// - Throws: `NumericalFault` if the loss is not finite.
+    func accumulate(
+        _ batch: TrainingBatch, normalizer: Double, tokensBefore: UInt64,
+        statistics: inout LossStatistics
+    ) throws
+
+    /// Adds the loss of a micro-batch, without gradients and without dropout.
+    func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws
+
+    /// Finds the first operation of a micro-batch whose numbers are not finite; nil if all are.
+    func diagnose(_ batch: TrainingBatch, tokensBefore: UInt64) -> NumericalFault?
+
+    /// The trained numbers have changed: an update, or `restore`.
+    func refresh()
+
+    /// The adapter that belongs to the present numbers, for answers; nil if the model itself changes.
+    var served: LowRankAdapter? { get }
+
+    /// Writes the trained numbers as other programs read them, and what else a folder needs.
+    func save(to folder: String) throws
+
+    /// Writes the result of a run: as `save`, in the format that the recipe asks for.
+    func export(to folder: String, as type: ElementType) throws
+
+    /// Reads what `save` wrote; the bits are the same.
+    func restore(from folder: String) throws
+}
+
+extension Trainee {
+    package var served: LowRankAdapter? { nil }
+    package func export(to folder: String, as type: ElementType) throws { try save(to: folder) }
+}
+
+/// Micro-batches in order, each with the place behind it.
+package protocol BatchSource {
+    /// The next micro-batch; nil if there are no more.
+    func next() throws -> LoadedBatch?
+}
+
+extension DataLoader: BatchSource {}

@@ -1,0 +1,279 @@
+import YuyanFormats
+import YuyanModels
+import YuyanNN
+import YuyanTensor
+import YuyanText
+
+/// A recipe's run, from its files to its result.
+///
+/// ```
+/// let run = try TrainingRun(source, modelPath: path) { event in … }
+/// let result = try run.train()
+/// ```
+public final class TrainingRun {
+    /// What is run.
+    public let recipe: Recipe
+    /// What the run will do, for people to read before it starts.
+    public let summary: RunSummary
+
+    private let folder: RunFolder
+    private let lock: RunLock?
+    private let device: Device
+    private let model: PreparedModel
+    private let data: PreparedData
+    private let plan: StepPlan
+    private let optimizer: Optimizer
+    private let memory: MemoryPrediction
+    private let resumption: Resumption?
+    private let observe: (RunEvent) -> Void
+    private let stopSignal: () -> Int32?
+
+    /// Reads model and data and counts what is to be done; trains nothing yet.
+    ///
+    /// - Parameters:
+    ///   - modelPath: Where the recipe's model is.
+    ///   - isDry: Only looks: takes no folder, writes nothing.
+    ///   - stopSignal: The signal that asked to stop, if one did; asked between micro-batches.
+    /// - Throws: What is wrong with recipe, model, data or folder.
+    public init(
+        _ source: RecipeSource, modelPath: String, isDry: Bool = false,
+        stopSignal: @escaping () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
+    ) throws {
+        recipe = source.recipe
+        self.observe = observe
+        self.stopSignal = stopSignal
+        for note in source.notes { observe(.note(note)) }
+        folder = RunFolder(recipe.run.outputFolder)
+        lock = isDry ? nil : try folder.claim()
+        resumption = isDry ? nil : try Resumption.find(recipe, folder: folder)
+        for note in resumption?.notes ?? [] { observe(.note(note)) }
+        device = Device(
+            threads: recipe.model.threads ?? ThreadPool.processorCount,
+            precision: recipe.model.precision)
+        model = try PreparedModel(recipe, path: modelPath, device: device)
+        data = try PreparedData(
+            recipe, tokenizer: model.tokenizer, template: model.template, device: device)
+        plan = data.plan(recipe)
+        optimizer = try Optimizer(
+            recipe, model.trainee.parameters, folder: isDry ? "/tmp" : folder.path)
+        let base = ProcessMemory.resident
+        let (checkpointing, memory) = Self.memory(
+            recipe, model: model, data: data, optimizer: optimizer, base: base)
+        model.model.checkpointsLayers = checkpointing
+        self.memory = memory
+        summary = try RunSummary(
+            recipe, model: model, data: data, plan: plan, memory: memory,
+            checkpointing: checkpointing, schedule: LearningRateSchedule(recipe, steps: plan.steps))
+    }
+
+    /// Decides whether layers are computed again, and says what the run will hold then.
+    private static func memory(
+        _ recipe: Recipe, model: PreparedModel, data: PreparedData, optimizer: Optimizer, base: Int?
+    ) -> (checkpointing: Bool, memory: MemoryPrediction) {
+        func prediction(_ checkpointing: Bool) -> MemoryPrediction {
+            MemoryPrediction(
+                decoder: model.decoder, trainee: model.trainee, optimizer: optimizer,
+                recipe: recipe,
+                tokens: min(data.mostTokens, max(model.model.tokensPerPass, data.longest)),
+                checkpointing: checkpointing, base: base)
+        }
+        let asked =
+            recipe.model.disablesGradientCheckpointing ? false : recipe.model.gradientCheckpointing
+        if let asked { return (asked, prediction(asked)) }
+        let plain = prediction(false)
+        return MemoryPrediction.fits(plain.total) ? (false, plain) : (true, prediction(true))
+    }
+
+    // MARK: - Training
+
+    /// Trains to the end, or until somebody asks to stop, and writes the result.
+    ///
+    /// - Throws: `RunError`, `FormatError` if a file cannot be written, `DataError`.
+    public func train() throws -> RunResult {
+        var state = TrainerState()
+        if let checkpoint = resumption?.checkpoint, let saved = resumption?.state {
+            try restore(checkpoint, saved)
+            state = saved
+            observe(.resumed(step: saved.step, checkpoint: checkpoint.path))
+        }
+        let context = TrainerState.Context(
+            plan: plan, recipe: recipe, dataFingerprint: data.fingerprint,
+            microBatchSize: recipe.optimisation.batchSize)
+        let files = try RunFiles(
+            folder: folder, recipe: recipe, context: context, resumed: resumption?.state)
+        let answers = try answersBefore(isResumed: resumption?.state != nil)
+        let loop = try TrainingLoop(
+            TrainingLoop.Parts(
+                recipe: recipe, plan: plan, trainee: model.trainee,
+                data: data.data.loader(.training, from: state.cursor),
+                validation: data.validation, optimizer: optimizer,
+                schedule: LearningRateSchedule(recipe, steps: plan.steps), device: device,
+                files: files, state: state),
+            stopSignal: stopSignal, observe: observe)
+        let outcome = try loop.run()
+        if case .interrupted = outcome { return result(outcome, answers: nil) }
+        return try finish(outcome, loop.state, files, answers)
+    }
+
+    private func restore(_ checkpoint: RunFolder.Checkpoint, _ state: TrainerState) throws {
+        if let fingerprint = resumption?.fingerprint, fingerprint != data.fingerprint {
+            throw RunError.changedData(
+                checkpoint: checkpoint.path, found: data.fingerprint, expected: fingerprint)
+        }
+        guard state.step <= plan.steps else {
+            throw RunError.beyondEnd(
+                checkpoint: checkpoint.path, step: state.step, steps: plan.steps)
+        }
+        try model.trainee.restore(from: checkpoint.path)
+        try optimizer.restore(
+            from: SafetensorsFile(path: checkpoint.path + "/optimizer.safetensors"))
+    }
+
+    private func finish(
+        _ outcome: RunOutcome, _ state: TrainerState, _ files: RunFiles, _ answers: AnswersBefore?
+    ) throws -> RunResult {
+        if recipe.run.loadsBest, let best = state.best, best.isSaved, best.step != state.step {
+            try model.trainee.restore(from: folder.place("checkpoint-\(best.step)"))
+        }
+        try model.trainee.export(to: folder.path, as: recipe.model.savedType.elementType)
+        var samples: [ReportPage.Sample] = []
+        if let answers {
+            let after = try answers.prompts.answers(
+                model.decoder, adapter: model.trainee.served, tokenizer: model.tokenizer,
+                device: device)
+            for (index, prompt) in answers.prompts.prompts.enumerated()
+            where index < answers.before.count && index < after.count {
+                samples.append(
+                    ReportPage.Sample(
+                        prompt: model.tokenizer.decode(prompt.tokens),
+                        before: answers.before[index], after: after[index],
+                        reference: model.tokenizer.decode(prompt.reference)))
+            }
+        }
+        let page = try page(outcome, samples: samples)
+        try writeAtomically(folder.place("report.html")) { try $0.write(page.html) }
+        try files.finish(state)
+        return result(outcome, answers: samples, verdict: page.verdict)
+    }
+
+    private func result(
+        _ outcome: RunOutcome, answers: [ReportPage.Sample]?, verdict: FitVerdict = .unknown
+    ) -> RunResult {
+        RunResult(
+            outcome: outcome, folder: folder.path, memory: memory,
+            measuredPeak: ProcessMemory.peak, samples: answers ?? [], verdict: verdict)
+    }
+
+    private func page(_ outcome: RunOutcome, samples: [ReportPage.Sample]) throws -> ReportPage {
+        ReportPage(
+            title: recipe.run.runName ?? folder.path, outcome: outcome.sentence,
+            facts: summary.facts, lines: try ReportPage.lines(of: folder.place("metrics.jsonl")),
+            memory: memory.parts.map { ($0.name, $0.bytes) }, measuredPeak: ProcessMemory.peak,
+            samples: samples, recipe: recipe.yaml)
+    }
+
+    // MARK: - Answers
+
+    private typealias AnswersBefore = (prompts: AnswerSamples, before: [String])
+
+    /// What the model says before it is trained; a run that goes on finds that in a file.
+    private func answersBefore(isResumed: Bool) throws -> AnswersBefore? {
+        guard recipe.run.reportSamples > 0, recipe.method.stage == .sft else { return nil }
+        var batches = data.validation.flatMap(\.batches)
+        if batches.isEmpty {
+            let loader = try data.data.loader(.training, epochs: 1)
+            var found = 0
+            while found < recipe.run.reportSamples, let loaded = try loader.next() {
+                batches.append(loaded.batch)
+                found += loaded.batch.lengths.count
+            }
+        }
+        let prompts = AnswerSamples(batches, count: recipe.run.reportSamples)
+        guard !prompts.prompts.isEmpty else { return nil }
+        let path = folder.place("samples.json")
+        if isResumed { return AnswerSamples.load(path).map { (prompts, $0) } }
+        let before = try prompts.answers(
+            model.decoder, adapter: model.trainee.served, tokenizer: model.tokenizer,
+            device: device)
+        try AnswerSamples.save(before, to: path)
+        return (prompts, before)
+    }
+
+    // MARK: - Trying
+
+    /// Runs one micro-batch forward and backward and says how long the run would take.
+    ///
+    /// - Throws: `DataError`.
+    public func timed() throws -> TimePrediction {
+        let loader = try data.data.loader(.training)
+        guard let first = try loader.next() else { throw RunError.noMoreData(step: 1) }
+        let batch = first.batch
+        var statistics = LossStatistics()
+        let clock = ContinuousClock()
+        var fastest = Duration.seconds(1_000_000)
+        // The first pass also meets cold memory.
+        for _ in 0..<2 {
+            let start = clock.now
+            try model.trainee.accumulate(
+                batch, normalizer: Double(max(1, batch.supervisedCount)), tokensBefore: 0,
+                statistics: &statistics)
+            fastest = min(fastest, clock.now - start)
+        }
+        let rate = Double(batch.tokens.count) / max(fastest / .seconds(1), 1e-9)
+        let perEpoch = data.survey.map { Double($0.tally.tokens) }
+        let perBatch = perEpoch.map { $0 / Double(max(1, plan.microBatchesOfFirstEpoch)) }
+        let tokens =
+            (perBatch ?? Double(batch.tokens.count))
+            * Double(plan.steps * plan.accumulation)
+        return TimePrediction(
+            tokensPerSecond: rate, seconds: tokens / rate, loss: statistics.meanLoss)
+    }
+}
+
+/// How long a run would take at the speed of its first micro-batch.
+public struct TimePrediction: Sendable {
+    /// Of the faster of two passes.
+    public let tokensPerSecond: Double
+    /// Of all steps, without evaluations.
+    public let seconds: Double
+    /// Of the first micro-batch, before any training.
+    public let loss: Double
+}
+
+/// What a run came to.
+public struct RunResult: Sendable {
+    /// How it ended.
+    public let outcome: RunOutcome
+    /// Where everything is.
+    public let folder: String
+    /// As predicted before the first step.
+    public let memory: MemoryPrediction
+    /// The most that the process held; nil where the system does not tell.
+    public let measuredPeak: Int?
+    /// Answers before and after.
+    public let samples: [ReportPage.Sample]
+    /// What the losses say about over-fitting.
+    public let verdict: FitVerdict
+}
+
+extension RunOutcome {
+    /// One sentence for a report.
+    var sentence: String {
+        switch self {
+        case .finished(let step): "Finished after \(step) steps."
+        case .stoppedEarly(let step, let best):
+            "Stopped early at step \(step): no evaluation was better than that of step \(best)."
+        case .interrupted(_, let step, _): "Interrupted at step \(step)."
+        }
+    }
+}
+
+extension Recipe.SavedType {
+    var elementType: ElementType {
+        switch self {
+        case .auto, .float32: .f32
+        case .float16: .f16
+        case .bfloat16: .bf16
+        }
+    }
+}

@@ -1,0 +1,136 @@
+import TestSupport
+import Testing
+import YuyanFormats
+
+@Suite("yuyan train", .enabled(if: Binary.path != nil, "no release binary"))
+struct TrainTests {
+    private let tiny = Goldens.path("models/gguf/llama-gqa.gguf")
+    private let folder = TemporaryFolder()
+
+    private func data() -> String {
+        let lines = (0..<24).map { row in
+            "{\"prompt\": \"abc \(row)\", \"completion\": \" de \(row * 7 % 10)\"}\n"
+        }
+        return folder.file("data.jsonl", Array(lines.joined().utf8))
+    }
+
+    private func arguments(_ output: String, _ more: [String] = []) -> [String] {
+        [
+            "train", "--model_name_or_path", tiny, "--dataset", data(), "--output_dir",
+            folder.path + "/" + output, "--lora_rank", "2", "--learning_rate", "1e-2",
+            "--per_device_train_batch_size", "2", "--max_steps", "40", "--save_steps", "1",
+            "--save_total_limit", "2", "--logging_steps", "1", "--val_size", "4", "--eval_steps",
+            "5", "--report_samples", "0", "--threads", "2",
+        ] + more
+    }
+
+    private func bytes(_ name: String) throws -> [UInt8] {
+        let file = try MappedFile(path: folder.path + "/" + name)
+        return file.withUnsafeBytes(in: 0..<file.count) { Array($0) }
+    }
+
+    /// The lines of a log up to what depends on the machine.
+    private func log(_ output: String) throws -> [String] {
+        String(decoding: try bytes(output + "/metrics.jsonl"), as: UTF8.self)
+            .split(separator: "\n").map { line in
+                line.firstRange(of: ", \"tokens_per_second\"").map {
+                    String(line[..<$0.lowerBound])
+                }
+                    ?? String(line)
+            }
+    }
+
+    private func expectSame(_ a: String, _ b: String) throws {
+        for name in ["/adapter_model.safetensors", "/trainer_state.json"] {
+            #expect(try bytes(a + name) == bytes(b + name), "\(name)")
+        }
+        #expect(try log(a) == log(b))
+    }
+
+    @Test("killed with SIGKILL at random moments, it ends in the bytes of a run that was not")
+    func survivesSIGKILL() throws {
+        let whole = try Binary.run(arguments("whole"))
+        try #require(whole.status == 0, "\(whole)")
+        var random = SeededGenerator(seed: 11)
+        var kills = 0
+        for _ in 0..<200 {
+            let delay = Duration.milliseconds(Int.random(in: 5...250, using: &random))
+            let result = try Binary.run(arguments("killed"), signal: (9, delay))
+            if result.status == 0 { break }
+            try #require(result.status == -9, "\(result)")
+            kills += 1
+        }
+        let last = try Binary.run(arguments("killed"))
+        try #require(last.status == 0, "\(last)")
+        #expect(kills > 0)
+        try expectSame("whole", "killed")
+    }
+
+    @Test("Ctrl-C and SIGTERM save, say how to go on, and exit 130 and 143", arguments: [2, 15])
+    func survivesSignals(number: Int32) throws {
+        let long = ["--max_steps", "4000", "--save_steps", "100000", "--eval_strategy", "no"]
+        let result = try Binary.run(
+            arguments("stopped", long), signal: (number, .milliseconds(700)))
+        try #require(result.status == 128 + number, "\(result)")
+        #expect(result.errors.contains("the same command goes on from here"))
+        #expect(result.output.isEmpty)
+        let again = try Binary.run(
+            arguments("stopped", long + ["--max_steps", "4001"]), signal: (9, .milliseconds(700)))
+        #expect(again.errors.contains("going on after step"), "\(again)")
+    }
+
+    @Test("a dry run says memory and time and writes nothing")
+    func dryRun() throws {
+        let result = try Binary.run(arguments("dry", ["--dry-run", "--json"]))
+        try #require(result.status == 0, "\(result)")
+        let json = try result.json()
+        #expect(
+            json.entries?.map(\.key) == [
+                "trainable_parameters", "total_parameters", "steps", "tokens_per_second", "seconds",
+                "memory_predicted", "memory",
+            ])
+        #expect(try json.int("steps") == 40)
+        #expect(!folder.names.contains("dry"))
+    }
+
+    @Test("the result is one object on request, and the files are there")
+    func contract() throws {
+        let result = try Binary.run(arguments("json", ["--json", "--max_steps", "3"]))
+        try #require(result.status == 0, "\(result)")
+        #expect(
+            try result.json().entries?.map(\.key) == [
+                "outcome", "step", "output_dir", "checkpoint", "loss", "eval_loss", "seconds",
+                "memory_predicted", "memory_peak", "verdict",
+            ])
+        for name in [
+            "adapter_model.safetensors", "adapter_config.json", "metrics.jsonl", "recipe.yaml",
+            "report.html", "trainer_state.json", "checkpoint-3/optimizer.safetensors",
+            "last/trainer_state.json",
+        ] {
+            #expect(try !bytes("json/" + name).isEmpty, "\(name)")
+        }
+        let found = try log("json")
+        #expect(found.count == 4, "\(found)")
+        // Twice the same command: nothing is left to do.
+        #expect(try Binary.run(arguments("json", ["--max_steps", "3"])).status == 0)
+        #expect(try log("json") == found)
+    }
+
+    @Test("what a user gets wrong is one line and a usage error")
+    func mistakes() throws {
+        for (more, reason) in [
+            (["--lerning_rate", "1"], "learning_rate"), (["--lora_rank", "x"], "whole number"),
+            (["--stage", "dpo"], "alignment"),
+        ] {
+            let result = try Binary.run(arguments("wrong", more))
+            #expect(result.status == 64 && result.errors.contains(reason), "\(result)")
+        }
+        let missing = try Binary.run([
+            "train", "--model_name_or_path", tiny, "--dataset", "/nowhere.jsonl", "--output_dir",
+            folder.path + "/missing",
+        ])
+        #expect(missing.status == 1 && missing.errors.contains("/nowhere.jsonl"), "\(missing)")
+        #expect(try Binary.run(["train"]).status == 64)
+        #expect(try Binary.run(["train", "--help-keys"]).output.contains("lora_rank = 8"))
+    }
+}

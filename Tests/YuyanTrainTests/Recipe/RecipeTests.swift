@@ -1,0 +1,259 @@
+import TestSupport
+import Testing
+import YuyanFormats
+
+@testable import YuyanTrain
+
+@Suite("Recipes")
+struct RecipeTests {
+    static let least = "model_name_or_path: m\ndataset: d.jsonl\noutput_dir: out\n"
+
+    private func recipe(
+        _ text: String, flags: [String] = [], json: Bool = false,
+        environment: [String: String] = [:]
+    ) throws -> RecipeSource {
+        let folder = TemporaryFolder()
+        let path = folder.file(json ? "r.json" : "r.yaml", Array(text.utf8))
+        return try RecipeSource(arguments: [path] + flags) { environment[$0] }
+    }
+
+    @Test("the smallest recipe has the documented defaults")
+    func defaults() throws {
+        let source = try recipe(Self.least)
+        #expect(source.notes.isEmpty)
+        var expected = Recipe()
+        expected.model.path = "m"
+        expected.data.sets = ["d.jsonl"]
+        expected.run.outputFolder = "out"
+        #expect(source.recipe == expected)
+        #expect(source.recipe.method.alpha == 16)
+        #expect(source.recipe.evaluationInterval == .no)
+    }
+
+    @Test("LLaMA-Factory's words mean the same here")
+    func reads() throws {
+        let source = try recipe(
+            """
+            ### model
+            model_name_or_path: org/name
+            stage: sft
+            do_train: true
+            finetuning_type: lora
+            lora_rank: 16
+            lora_alpha: 32
+            lora_target: q_proj,v_proj
+            additional_target: [embed_tokens, norm]
+            ### data
+            dataset: identity, alpaca.jsonl#200
+            template: llama3
+            cutoff_len: 1_024
+            max_samples: 1e3
+            val_size: 0.1
+            interleave_probs: 0.25, 0.75
+            ### run
+            output_dir: out/lora
+            overwrite_output_dir: yes
+            per_device_train_batch_size: 1
+            gradient_accumulation_steps: 8
+            learning_rate: 1.0e-4
+            adam_epsilon: 1e-6
+            num_train_epochs: 3.0
+            max_steps: -1
+            lr_scheduler_type: cosine
+            lr_scheduler_kwargs: {num_cycles: 0.5, decay_type: linear}
+            warmup_ratio: .1
+            bf16: on
+            eval_strategy: steps
+            eval_steps: 500
+            early_stopping_steps:
+            resume_from_checkpoint: null
+            rank_pattern: {q_proj: 4}
+            report_to: none
+            """)
+        let r = source.recipe
+        #expect(r.method.loraRank == 16 && r.method.alpha == 32)
+        #expect(r.method.loraTarget == ["q_proj", "v_proj"])
+        #expect(r.method.additionalTarget == ["embed_tokens", "norm"])
+        #expect(r.data.sets == ["identity", "alpaca.jsonl#200"])
+        #expect(r.data.cutoffLength == 1024 && r.data.maximumSamples == 1000)
+        #expect(r.data.mixWeights == [0.25, 0.75])
+        #expect(r.run.overwrites && r.optimisation.usesBF16)
+        #expect(r.optimisation.learningRate == 1e-4 && r.optimisation.epsilon == 1e-6)
+        #expect(r.optimisation.warmupRatio == 0.1)
+        #expect(r.optimisation.scheduleOptions.entries.map(\.text) == ["0.5", "linear"])
+        #expect(r.method.rankPattern["q_proj"] == 4)
+        #expect(r.run.earlyStoppingSteps == nil && r.run.resumeFrom == nil)
+        #expect(r.evaluationInterval == .steps)
+    }
+
+    @Test("JSON says the same as YAML")
+    func readsJSON() throws {
+        let source = try recipe(
+            """
+            {"model_name_or_path": "m", "dataset": ["a", "b"], "output_dir": "out",
+             "learning_rate": 2e-4, "packing": true, "lora_alpha": null, "seed": 7}
+            """, json: true)
+        #expect(source.recipe.data.sets == ["a", "b"])
+        #expect(source.recipe.optimisation.learningRate == 2e-4)
+        #expect(source.recipe.data.packing == true && source.recipe.run.seed == 7)
+        #expect(source.recipe.method.loraAlpha == nil)
+    }
+
+    @Test("flags win over the file, in every spelling")
+    func flagsWin() throws {
+        let source = try recipe(
+            Self.least + "learning_rate: 1\nseed: 1\n",
+            flags: [
+                "--learning_rate", "2e-4", "--seed=5", "lora_rank=3", "--packing", "--max-steps",
+                "9", "--lora_target", "[q_proj, k_proj]", "--use_dora", "false",
+            ])
+        let r = source.recipe
+        #expect(r.optimisation.learningRate == 2e-4 && r.run.seed == 5)
+        #expect(r.method.loraRank == 3 && r.data.packing == true)
+        #expect(r.optimisation.maximumSteps == 9)
+        #expect(r.method.loraTarget == ["q_proj", "k_proj"] && !r.method.usesDoRA)
+    }
+
+    @Test("a recipe may be flags alone, and a switch does not swallow the file")
+    func flagsAlone() throws {
+        let source = try RecipeSource(arguments: [
+            "--model_name_or_path", "m", "--dataset", "a,b", "--output_dir", "out/",
+        ])
+        #expect(source.recipe.data.sets == ["a", "b"] && source.recipe.run.outputFolder == "out")
+        let folder = TemporaryFolder()
+        let path = folder.file("r.yaml", Array(Self.least.utf8))
+        #expect(try RecipeSource(arguments: ["--packing", path]).recipe.data.packing == true)
+    }
+
+    @Test(
+        "each mistake names place, key, what was found and what was expected",
+        arguments: [
+            ("lerning_rate: 1\n", "r.yaml:4", "learning_rate"),
+            ("learning_rate: fast\n", "r.yaml:4", "'learning_rate' is 'fast', expected a number"),
+            ("seed: 1.5\n", "r.yaml:4", "'seed' is '1.5', expected a whole number"),
+            ("packing: maybe\n", "r.yaml:4", "expected true or false or nothing"),
+            ("stage: rlhf\n", "r.yaml:4", "one of pt, sft, rm, ppo, dpo, kto"),
+            ("stage: dpo\n", "stage", "alignment"),
+            ("finetuning_type: oft\n", "finetuning_type", "full, freeze or lora"),
+            ("lora_rank: [1]\n", "r.yaml:4", "a list of 1"),
+            ("rank_pattern: 3\n", "r.yaml:4", "a mapping of names to numbers"),
+            ("learning_rate: 0\n", "learning_rate", "above 0"),
+            ("max_steps: 0\n", "max_steps", "at least 1, or -1"),
+            ("val_size: 1.5\n", "val_size", "share below 1"),
+            ("cutoff_len: 1\n", "cutoff_len", "at least 2"),
+            ("lora_dropout: 1\n", "lora_dropout", "below 1"),
+            ("bf16: true\nfp16: true\n", "bf16 and fp16", "choose one"),
+            ("quantization_bit: 8\n", "quantization_bit", "4, or nothing"),
+            ("quantization_bit: 4\nfinetuning_type: full\n", "quantization_bit", "lora"),
+            ("eval_strategy: steps\n", "val_size", "is missing"),
+            ("load_best_model_at_end: true\n", "load_best_model_at_end", "val_size"),
+            ("interleave_probs: [1, 2]\n", "interleave_probs", "2 numbers for 1 data sets"),
+            ("report_to: wandb\n", "report_to", "'wandb'"),
+            ("use_galore: true\n", "r.yaml:4", "the GaLore optimiser is not built in"),
+            ("label_smoothing_factor: 0.1\n", "r.yaml:4", "label smoothing"),
+            ("streaming: true\n", "streaming", "max_steps"),
+            ("train_from_scratch: true\n", "train_from_scratch", "full"),
+            ("stage: pt\nmask_history: true\n", "stage pt", "sft"),
+            ("threads: 0\n", "threads", "1 to 1024"),
+            ("output_dir: ${NOWHERE}/x\n", "output_dir", "occurs twice"),
+        ])
+    func refuses(line: String, place: String, reason: String) {
+        #expect {
+            try recipe(Self.least + line)
+        } throws: { error in
+            let text = "\(error)"
+            let isRight = text.contains(place) && text.contains(reason)
+            if !isRight { print("found: \(text)") }
+            return isRight
+        }
+    }
+
+    @Test(
+        "what must be given is asked for",
+        arguments: [
+            ("model_name_or_path", "dataset: d\noutput_dir: o\n"),
+            ("dataset", "model_name_or_path: m\noutput_dir: o\n"),
+            ("output_dir", "model_name_or_path: m\ndataset: d\n"),
+        ])
+    func asks(key: String, text: String) {
+        #expect {
+            try recipe(text)
+        } throws: {
+            guard case RecipeError.missing(_, let found, _) = $0 else { return false }
+            return found == key
+        }
+    }
+
+    @Test("paths know ~ and ${NAME}")
+    func expandsPaths() throws {
+        let source = try recipe(
+            "model_name_or_path: ~/m\ndataset: [\"${DATA}/a\", b~]\noutput_dir: ${DATA}/${RUN}/\n",
+            environment: ["HOME": "/home/me", "DATA": "/data", "RUN": "one"])
+        #expect(source.recipe.model.path == "/home/me/m")
+        #expect(source.recipe.data.sets == ["/data/a", "b~"])
+        #expect(source.recipe.run.outputFolder == "/data/one")
+        #expect {
+            try recipe("model_name_or_path: ${X}\ndataset: d\noutput_dir: o\n")
+        } throws: { "\($0)".contains("${X} is not") }
+    }
+
+    @Test("a resolved recipe reads back the same")
+    func roundTrips() throws {
+        var recipe = try recipe(
+            Self.least + "lr_scheduler_kwargs: {num_cycles: 2}\nrank_pattern: {\"a: b\": 3}\n"
+                + "run_name: \"yes: it's\"\nval_size: 3\nadditional_target: [\"x y\", '1']\n"
+        ).recipe
+        recipe.method.loraAlpha = 0.1 + 0.2
+        let folder = TemporaryFolder()
+        let path = folder.file("resolved.yaml", Array(recipe.yaml.utf8))
+        let again = try RecipeSource(saved: path)
+        #expect(again.recipe == recipe)
+        #expect(again.recipe.differences(from: recipe).isEmpty)
+        #expect(again.recipe.yaml == recipe.yaml)
+        #expect(recipe.yaml.split(separator: "\n").count >= Recipe.keys.count)
+    }
+
+    @Test("every key of LLaMA-Factory and transformers is known, none twice")
+    func knowsAllKeys() throws {
+        let file = try MappedFile(path: Goldens.path("formats/recipe_keys.txt"))
+        let names = file.withBytes { all in
+            all.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+        }.split(separator: "\n").map(String.init)
+        #expect(names.count > 300)
+        for name in names {
+            let kinds = [
+                Recipe.keysByName[name] != nil, ForeignKeys.alias(name) != nil,
+                ForeignKeys.reasonToIgnore(name) != nil, ForeignKeys.missingFeature(name) != nil,
+            ]
+            #expect(kinds.filter { $0 }.count == 1, "\(name): \(kinds)")
+        }
+        for key in Recipe.keys {
+            #expect(ForeignKeys.reasonToIgnore(key.name) == nil, "\(key.name)")
+            #expect(ForeignKeys.missingFeature(key.name) == nil, "\(key.name)")
+        }
+    }
+
+    @Test("keys without meaning are accepted with a reason, methods that are off too")
+    func ignores() throws {
+        let source = try recipe(
+            Self.least + "flash_attn: fa2\nuse_galore: false\ndeepspeed: ds.json\n"
+                + "neftune_noise_alpha: 0\nlogging_strategy: steps\n")
+        #expect(source.notes.count == 2)
+        #expect(source.notes[0].contains("r.yaml:4: 'flash_attn' is ignored: "))
+        #expect(source.notes[1].contains("deepspeed"))
+    }
+
+    @Test("a changed recipe knows which changes matter")
+    func compares() throws {
+        let old = try recipe(Self.least).recipe
+        var new = old
+        new.optimisation.maximumSteps = 50
+        new.run.saveSteps = 3
+        #expect(new.fixedHash == old.fixedHash)
+        #expect(new.differences(from: old).allSatisfy { $0.key.resumption == .free })
+        new.optimisation.learningRate = 1
+        #expect(new.fixedHash != old.fixedHash)
+        let fixed = new.differences(from: old).filter { $0.key.resumption == .fixed }
+        #expect(fixed.map(\.description) == ["learning_rate (5e-05 → 1.0)"])
+    }
+}
