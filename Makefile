@@ -18,7 +18,7 @@ need = $(if $(shell command -v $1),,$(error $1 is missing: $2))
 
 .DEFAULT_GOAL := help
 .PHONY: help run build model test test-models lint fuzz check-neon page goldens bench-peers \
-        bench-serve test-clients soak clean
+        bench-serve bench-train test-clients soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -66,6 +66,9 @@ bench-peers: build model ## Compare the speed with llama.cpp, built here
 
 bench-serve: build model ## Compare `yuyan serve` with llama-server, built here
 	@scripts/bench-serve
+
+bench-train: build model ## Compare `yuyan train` with PyTorch, transformers and peft
+	@scripts/bench-train
 
 test-clients: build model ## Point openai, anthropic, langchain, lm-eval and others at the server
 	@python=$$(scripts/client-venv) && cd Tools/clients && \

@@ -18,7 +18,7 @@ let layers: [(name: String, imports: [String], products: [Target.Dependency])] =
     (
         "YuyanTrain",
         ["YuyanEngine", "YuyanModels", "YuyanNN", "YuyanText", "YuyanTensor", "YuyanFormats"],
-        [.product(name: "Yams", package: "Yams")]
+        []
     ),
     (
         "YuyanServe",
@@ -29,12 +29,9 @@ let layers: [(name: String, imports: [String], products: [Target.Dependency])] =
         [
             .product(name: "HummingbirdCore", package: "hummingbird"),
             .product(name: "HummingbirdTLS", package: "hummingbird"),
-            .product(name: "HTTPTypes", package: "swift-http-types"),
             .product(name: "Logging", package: "swift-log"),
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "NIOHTTP1", package: "swift-nio"),
-            .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
-            .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
             .product(name: "NIOPosix", package: "swift-nio"),
             .product(name: "NIOSSL", package: "swift-nio-ssl"),
         ]
@@ -69,11 +66,8 @@ let package = Package(
         .package(
             url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
-        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.34.1"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.2"),
-        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         .target(name: "CYuyanKernels", cSettings: [.treatAllWarnings(as: .error)]),

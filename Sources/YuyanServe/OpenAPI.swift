@@ -1,15 +1,11 @@
 import YuyanFormats
 
 /// The description of the service that `/openapi.json` publishes.
-public enum OpenAPI {
-    /// An OpenAPI 3.1 document of all routes, for a service with the default limits.
-    public static let document = document(for: ServiceConfiguration())
-
-    /// An OpenAPI 3.1 document of all routes, with the limits of a configuration.
+enum OpenAPI {
+    /// An OpenAPI 3.1 document of all routes, whose requests may name one of `models`.
     ///
     /// Requests are described by the very tables that check them.
-    public static func document(for configuration: ServiceConfiguration) -> String {
-        let tables = FieldTables(configuration)
+    static func document(of tables: FieldTables, models: [String]) -> String {
         let posts: [(String, String, [Field], isStream: Bool)] = [
             ("/v1/chat/completions", "Answer a conversation", tables.chat, true),
             ("/v1/completions", "Continue a text", tables.completions, true),
@@ -39,7 +35,10 @@ public enum OpenAPI {
             ],
             "paths": .object(paths),
             "components": [
-                "schemas": ["Error": errorSchema, "AnthropicError": anthropicErrorSchema],
+                "schemas": [
+                    "Error": errorSchema, "AnthropicError": anthropicErrorSchema,
+                    "Model": ["type": "string", "enum": .array(models.map { .string($0) })],
+                ],
                 "securitySchemes": [
                     "bearer": ["type": "http", "scheme": "bearer"],
                     "header": ["type": "apiKey", "in": "header", "name": "x-api-key"],
@@ -54,6 +53,8 @@ public enum OpenAPI {
         ("/v1/models", "List the model and its adapters"),
         ("/v1/models/{id}", "Describe a model or an adapter"),
         ("/lora-adapters", "List the adapters"), ("/health", "Whether the server can answer"),
+        ("/engine", "What the engine is doing: blocks, sequences, queue, rates"),
+        ("/version", "The program's name and version"),
         ("/metrics", "Counters for Prometheus"), ("/openapi.json", "This document"),
         ("/", "A page to talk with the model"),
     ]
@@ -73,13 +74,30 @@ public enum OpenAPI {
             "operationId": .string(operation("post", path)),
             "requestBody": [
                 "required": true,
-                "content": ["application/json": ["schema": FieldKind.schema(of: fields)]],
+                "content": ["application/json": ["schema": schema(path, fields)]],
             ],
             "responses": responses(
                 .object(content), errors: [400, 401, 404, 405, 408, 413, 415, 429, 431, 500, 503],
                 isAnthropic: path.hasPrefix("/v1/messages")),
         ]
     }
+
+    private static func schema(_ path: String, _ fields: [Field]) -> JSONOutput {
+        if path == "/tokenize", case .object(let entries) = FieldKind.schema(of: fields) {
+            let texts = ["content", "prompt", "messages"].map { name in
+                JSONOutput.object([
+                    (key: "required", value: [.string(name)]),
+                    (key: "properties", value: .object([(key: name, value: notNull)])),
+                ])
+            }
+            return .object(entries + [(key: "anyOf", value: .array(texts))])
+        }
+        let names = Set(fields.map(\.name))
+        return FieldKind.schema(
+            of: fields, atMostOneOf: ConstraintFields.names.filter(names.contains))
+    }
+
+    private static let notNull: JSONOutput = ["type": ["string", "array"]]
 
     private static func get(_ path: String, _ summary: String) -> JSONOutput {
         let type =

@@ -132,7 +132,7 @@ public final class Service: Sendable {
         self.adapters = adapters
         self.configuration = configuration
         self.observer = observer
-        tables = FieldTables(configuration)
+        tables = FieldTables(configuration, vocabularySize: engine.vocabularySize)
         constraints = ConstraintCache(text: text, capacity: configuration.cachedConstraints)
     }
 }

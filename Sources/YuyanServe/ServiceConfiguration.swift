@@ -19,6 +19,8 @@ public struct ServiceConfiguration: Sendable {
     public init() {}
 
     /// What a request that names no parameters gets; its seed is drawn anew for each request.
+    ///
+    /// `SamplingParameters(advisedBy:)` makes it what the model's makers advise.
     public var sampling = SamplingParameters()
     /// Most tokens of an answer where the request says nothing; nil for what the context holds.
     public var defaultMaxTokens: Int?

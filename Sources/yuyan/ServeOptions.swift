@@ -1,6 +1,12 @@
 import ArgumentParser
 import YuyanServe
 
+/// What a request that says nothing of sampling gets.
+enum SamplingDefaults: String, ExpressibleByArgument, CaseIterable {
+    case model
+    case plain
+}
+
 extension LogFormat: ExpressibleByArgument {}
 extension ServerLog.Level: ExpressibleByArgument {}
 
@@ -33,6 +39,12 @@ struct ServerOptions: ParsableArguments {
     var logFormat = LogFormat.text
     @Option(help: "Least important level to log: trace, debug, info, warning or error.")
     var logLevel = ServerLog.Level.info
+    @Option(
+        help: """
+            How answers are sampled where a request does not say: model (generation_config.json, or \
+            general.sampling.* of GGUF) or plain (temperature 1, nothing cut).
+            """)
+    var samplingDefaults = SamplingDefaults.model
     @Flag(help: "Log the text of requests and answers too; without it, never.")
     var logPrompts = false
 

@@ -16,7 +16,7 @@ struct HostileBodyTests {
     }
 
     private static let endpoints: [Endpoint] = {
-        let tables = FieldTables(ServiceConfiguration())
+        let tables = FieldTables(ServiceConfiguration(), vocabularySize: 1000)
         let messages = #""messages": [{"role": "user", "content": "Hi"}]"#
         return [
             Endpoint(path: "/v1/chat/completions", fields: tables.chat, base: "{" + messages),
@@ -87,7 +87,8 @@ struct HostileBodyTests {
             (#""stop_token_ids": [-1]"#, "stop_token_ids[0]"),
             (#""stop_token_ids": [2000000]"#, "stop_token_ids[0]"),
             (#""tool_choice": "required""#, "tool_choice"),
-            (#""chat_template": "x""#, "chat_template"),
+            (#""chat_template": "x""#, "chat_template"), (#""typical_p": 0"#, "typical_p"),
+            (#""truncate_prompt_tokens": 0"#, "truncate_prompt_tokens"),
             (#""tool_choice": {"type": "function", "function": {"name": "g"}}"#, "tool_choice"),
             (#""guided_regex": "(""#, "guided_regex"), (#""guided_json": "{""#, "guided_json"),
             (#""grammar": "root ::= missing""#, "grammar"),

@@ -122,25 +122,37 @@ def run_theirs(args, seed):
     return found
 
 
-def overhead(args, server, prompts):
-    """What serving adds to a token: by the engine's clock, and seen from outside."""
+def overhead(args, server, prompts, pairs=5):
+    """What serving adds to a token: by the engine's clock, and seen by a client, in turn with
+    decoding without a server. The client's own time is in what it sees: it runs on the same
+    processors, as clients of all servers in this comparison do."""
     before = server.get("/engine")
-    alone = scenarios.single_stream(server, prompts)
+    streams, plain = [], []
+    for _ in range(pairs):
+        streams.append(scenarios.single_stream(server, prompts))
+        bench = json.loads(subprocess.run(
+            [args.yuyan, "bench", "--model", args.model, "--prompt-tokens", "128",
+             "--generate-tokens", "128", "--threads", str(args.threads), "--repeat", "1",
+             "--json", "--batch", "1"],
+            stdout=subprocess.PIPE, check=True).stdout)
+        # With the same context behind each token as the stream has.
+        plain.append(1 / bench["batch"]["tok_s"]["median"])
     after = server.get("/engine")
     spent = {key: after[key] - before[key] for key in ("compute_s", "overhead_s")}
-    bench = json.loads(subprocess.run(
-        [args.yuyan, "bench", "--model", args.model, "--prompt-tokens", "128",
-         "--generate-tokens", "128", "--threads", str(args.threads), "--repeat", "3", "--json",
-         "--batch", "1"],
-        stdout=subprocess.PIPE, check=True).stdout)
-    # With the same context behind each token as the stream has.
-    plain = bench["batch"]["step_ms"]["median"] / 1e3
+    compute_s, tokens = spent["compute_s"], after["generated_tokens"] - before["generated_tokens"]
+    shares = [1 - base / seen["gap_mean"] for base, seen in zip(plain, streams)]
+    median = statistics.median
     return {
         "engine_share": spent["overhead_s"] / sum(spent.values()),
         "loaded_share": before["overhead_s"] / (
             before["overhead_s"] + before["compute_s"]),
-        "token_ms": alone["gap_mean"] * 1e3, "bench_token_ms": plain * 1e3,
-        "outside_share": (alone["gap_mean"] - plain) / alone["gap_mean"]}
+        "token_ms": median(seen["gap_mean"] for seen in streams) * 1e3,
+        "bench_token_ms": median(plain) * 1e3,
+        "pass_ms": compute_s / max(1, tokens) * 1e3,
+        "client_ms": median(seen["client_token"] for seen in streams) * 1e3,
+        "others_ms": median(
+            sum(seen["threads_token"][args.threads:]) for seen in streams) * 1e3,
+        "outside_share": median(shares), "outside_shares": shares}
 
 
 def run_pool(args, seed):
@@ -195,7 +207,10 @@ def own_figures(rounds, pools):
             f"{pool['of_pool_mean']:.1%}, 5 % of samples below {pool['of_pool_p5']:.1%} "
             f"({pool['blocks']} blocks of {pool['block_tokens']}, {pool['samples']} samples, "
             f"{pool['preemptions']} preemptions); at least 96 %: "
-            f"{'ok' if median >= 0.96 else 'short'}")
+            f"{'ok' if median >= 0.96 else 'short'}"
+            + (f"; in all {pool['waiting_samples']} samples with requests waiting, for blocks or "
+               f"for the processor: median {pool['waiting_median']:.1%}"
+               if pool["waiting_median"] is not None else ""))
     for ours, _ in rounds:
         if "overhead" in ours:
             found = ours["overhead"]
@@ -203,7 +218,10 @@ def own_figures(rounds, pools):
                 f"Overhead by the engine's clock: {found['loaded_share']:.1%} under load, "
                 f"{found['engine_share']:.1%} for one stream, whose token takes "
                 f"{found['token_ms']:.2f} ms for the client and {found['bench_token_ms']:.2f} ms in "
-                f"`yuyan bench` ({found['outside_share']:.1%}); at most 5 %")
+                f"`yuyan bench` (median of pairs {found['outside_share']:.1%}, "
+                f"{spread([share * 100 for share in found['outside_shares']], 1)}); at most 5 %. "
+                f"Processor time of a token: client {found['client_ms']:.3f} ms, the server's "
+                f"threads beside those that compute {found['others_ms']:.3f} ms")
     shares = [
         figures["client_cpu"] for pair in rounds for side in pair for figures in side.values()
         if "client_cpu" in figures]

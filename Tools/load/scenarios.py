@@ -3,10 +3,11 @@
 import asyncio
 import json
 import resource
+import socket
 import statistics
 import time
 
-from wire import BrokenAnswer, ask
+from wire import Answer, BrokenAnswer, ask, request_bytes
 
 
 class WrongAnswer(Exception):
@@ -138,21 +139,41 @@ def embeddings(server, prompts, texts=64, tokens=256, requests=4):
 
 
 def single_stream(server, prompts, prompt_tokens=128, tokens=128):
-    """One request alone: the seconds of a token as a client sees them."""
-    answer, = together(server, [completion(server, prompts.one(prompt_tokens), tokens)])
+    """One request alone: the seconds of a token as a client sees them.
+
+    The client is a loop around one blocking socket, the least that a client can be; what processor
+    time it takes, and what the server's threads take beside those that compute, is told as well.
+    """
+    body = completion(server, prompts.one(prompt_tokens), tokens)
+    request = request_bytes(server.host, server.port, "/v1/completions", body)
+    pieces = []
+    with Watch(server) as watch, socket.create_connection((server.host, server.port)) as link:
+        before = server.thread_seconds()
+        sent = time.monotonic()
+        link.sendall(request)
+        while piece := link.recv(1 << 16):
+            pieces.append((time.monotonic(), piece))
+        after = server.thread_seconds()
+    answer = Answer(sent, pieces)
     times = read_stream(answer, prompt_tokens, tokens)
     gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+    spent = sorted((after[thread] - before.get(thread, 0) for thread in after), reverse=True)
     return {
         "first": times[0] - answer.sent, "gap_p50": statistics.median(gaps),
-        "gap_mean": (times[-1] - times[0]) / (tokens - 1)}
+        "gap_mean": (times[-1] - times[0]) / (tokens - 1),
+        "client_token": watch.client_share * watch.seconds / tokens,
+        "threads_token": [seconds / tokens for seconds in spent]}
 
 
 def full_pool(server, prompts, requests=24, prompt_tokens=600, tokens=200, interval=0.05):
-    """Live tokens as a share of what the whole pool can hold, while more requests wait.
+    """Live tokens as a share of what the whole pool can hold, while it is full.
 
-    Needs the server's `/engine`; its pool must hold only some of the requests.
+    Full means that the last step left something out because no block was free for it. While blocks
+    that an answer left are refilled as fast as prompts can be computed, requests wait as well, but
+    for the processor; these moments are counted apart (`waiting_`). Needs the server's `/engine`;
+    its pool must hold only some of the requests.
     """
-    samples = []
+    full, waiting = [], []
 
     async def watch_engine(finished):
         while not finished.is_set():
@@ -160,9 +181,11 @@ def full_pool(server, prompts, requests=24, prompt_tokens=600, tokens=200, inter
                 engine = (await ask(server.host, server.port, "/engine")).json()
             except (OSError, BrokenAnswer):
                 return
-            if engine["waiting"] > 0 and engine["used_blocks"] > 0:
-                live = engine["live_tokens"] / engine["block_tokens"]
-                samples.append((live / engine["total_blocks"], live / engine["used_blocks"]))
+            live = engine["live_tokens"] / engine["block_tokens"]
+            if engine["waits_for_blocks"]:
+                full.append((live / engine["total_blocks"], live / engine["used_blocks"]))
+            if engine["waiting"] > 0:
+                waiting.append(live / engine["total_blocks"])
             await asyncio.sleep(interval)
 
     async def run():
@@ -178,16 +201,16 @@ def full_pool(server, prompts, requests=24, prompt_tokens=600, tokens=200, inter
 
     for answer in asyncio.run(run()):
         read_stream(answer, prompt_tokens, tokens)
-    if not samples:
-        raise WrongAnswer("no request ever waited: the pool was never full")
-    # The first samples see the pool being filled by the first prompts.
-    steady = samples[len(samples) // 5:]
-    of_pool = [sample[0] for sample in steady]
+    if not full:
+        raise WrongAnswer("nothing ever waited for a block: the pool was never full")
+    of_pool = [sample[0] for sample in full]
     engine = server.get("/engine")
     return {
-        "samples": len(steady), "of_pool_median": statistics.median(of_pool),
+        "samples": len(full), "of_pool_median": statistics.median(of_pool),
         "of_pool_mean": statistics.fmean(of_pool), "of_pool_p5": percentile(of_pool, 5),
-        "of_used_median": statistics.median(sample[1] for sample in steady),
+        "of_used_median": statistics.median(sample[1] for sample in full),
+        "waiting_samples": len(waiting),
+        "waiting_median": statistics.median(waiting) if waiting else None,
         "blocks": engine["total_blocks"],
         "block_tokens": engine["block_tokens"],
         "preemptions": engine["preemptions"]}

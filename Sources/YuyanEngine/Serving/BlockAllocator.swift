@@ -91,6 +91,11 @@ public struct BlockAllocator: Sendable {
     /// The name of a content, if a block that has it could be shared now.
     public func content(of key: PrefixKey) -> UInt64? { registered[key]?.content }
 
+    /// The name of what a block contains, if that is registered.
+    public func content(of block: Int32) -> UInt64? {
+        keys[block].flatMap { registered[$0]?.content }
+    }
+
     /// Whether a block nobody uses still has a known content.
     public func isCached(_ block: Int32) -> Bool {
         referenceCount(of: block) == 0 && keys[block] != nil

@@ -210,6 +210,7 @@ final class EngineLoop: Sendable {
         return state.withLock { state -> EngineStep? in
             guard !state.isStopping else { return nil }
             let plan = state.scheduler.plan(drafts: drafts, paused: state.paused)
+            state.waitsForBlocks = plan.waitsForBlocks
             var tickets: [Int: EngineTicket] = [:]
             for item in plan.items { tickets[item.request] = state.tickets[item.request] }
             return EngineStep(start: start, draftTime: draftTime, plan: plan, tickets: tickets)

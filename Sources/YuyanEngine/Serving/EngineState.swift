@@ -16,6 +16,8 @@ struct EngineState: Sendable {
     var isStopping = false
     var drained: [CheckedContinuation<Void, Never>] = []
     var statistics = EngineStatistics()
+    /// Whether the last plan left something out for want of blocks.
+    var waitsForBlocks = false
     /// Sequences that ended since the loop last looked.
     var departed: [Int] = []
 

@@ -45,6 +45,7 @@ extension EngineState {
         result.prefixHits = scheduler.counters.prefixHits
         result.preemptions = scheduler.counters.preemptions
         result.waiting = waitingRequests
+        result.waitsForBlocks = waitsForBlocks
         result.blocks = (0..<Int32(scheduler.allocator.capacity)).map {
             scheduler.allocator.isCached($0) ? .cached : .free
         }

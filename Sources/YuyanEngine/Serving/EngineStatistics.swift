@@ -44,6 +44,8 @@ public struct EngineStatistics: Sendable {
     public var running: [Sequence] = []
     /// Requests of which nothing runs yet.
     public var waiting = 0
+    /// Whether the pool is full: the last step left something out because no block was free for it.
+    public var waitsForBlocks = false
     /// One entry per block of the pool.
     public var blocks: [BlockUse] = []
     /// Tokens that a block holds.
@@ -69,7 +71,7 @@ public struct EngineStatistics: Sendable {
     public var prefixHits = 0
     /// Cached blocks whose memory was wanted for others.
     public var evictedBlocks = 0
-    /// Sequences that gave their blocks back and were computed again.
+    /// Times that a sequence gave blocks back, whose tokens were computed again.
     public var preemptions = 0
     /// Requests taken.
     public var requests = 0

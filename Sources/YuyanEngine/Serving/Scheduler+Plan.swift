@@ -15,7 +15,7 @@ extension Scheduler {
         }
         var budget = configuration.batchTokens - plan.tokenCount
         if !plan.isEmpty { budget = min(budget, configuration.prefillBesideDecode) }
-        // A sequence that gave way to one before it waits now, although the loop still names it.
+        // One that gave all its blocks to one before it waits now, although the loop names it.
         for id in running where budget > 0 && sequences[id]?.isDecoding == false {
             guard running.contains(id) else { continue }
             budget -= prefill(id, budget: budget, into: &plan)
@@ -29,36 +29,60 @@ extension Scheduler {
     private mutating func decode(_ id: Int, draft: [Int32], into plan: inout StepPlan) {
         guard let sequence = sequences[id] else { return }
         var draft = draft
-        if reserve(id, count: 1 + draft.count, into: &plan) == false {
+        if !reserve(id, count: 1 + draft.count, into: &plan) {
             draft = []
-            while !reserve(id, count: 1, into: &plan) {
-                guard let victim = victim(after: id) else {
-                    // Those before it hold the rest of the pool, and will give it back.
-                    drop(id, from: &plan)
-                    return
-                }
-                drop(victim, from: &plan)
+            makeRoom(for: 1, of: id, in: &plan)
+            guard reserve(id, count: 1, into: &plan) else {
+                // Those before it hold the rest of the pool, and will give it back.
+                plan.waitsForBlocks = true
+                return
             }
         }
         add(id, tokens: sequence.tokens[sequence.computed...] + draft, draft.count, to: &plan)
     }
 
     private mutating func prefill(_ id: Int, budget: Int, into plan: inout StepPlan) -> Int {
-        guard let sequence = sequences[id] else { return 0 }
-        var count = min(budget, sequence.pending)
+        guard let pending = sequences[id]?.pending else { return 0 }
+        let wanted = min(budget, pending)
         // The first in order must get on, whatever that takes from the others.
-        let spare = running.first == id ? 0 : spareBlocks
-        while count > 0 {
-            let room = sequence.blocks.count * blockTokens - sequence.computed
-            let possible = room + max(0, allocator.availableCount - spare) * blockTokens
-            if isWritable(sequence), possible > 0 { count = min(count, possible) }
-            if possible > 0, reserve(id, count: count, into: &plan) { break }
-            guard running.first == id, let victim = victim(after: id) else { return 0 }
-            drop(victim, from: &plan)
-        }
+        let isFirst = running.first == id
+        if isFirst { makeRoom(for: wanted, of: id, in: &plan) }
+        guard let sequence = sequences[id] else { return 0 }
+        let free = allocator.availableCount - (isFirst ? 0 : spareBlocks)
+        let count = min(wanted, room(free, for: sequence))
+        if count < wanted { plan.waitsForBlocks = true }
+        guard count > 0, reserve(id, count: count, into: &plan) else { return 0 }
         let end = sequence.computed + count
         add(id, tokens: sequence.tokens[sequence.computed..<end], 0, to: &plan)
         return count
+    }
+
+    /// Tokens that a sequence can compute with so many more blocks.
+    private func room(_ free: Int, for sequence: ScheduledSequence) -> Int {
+        let held = sequence.blocks.count * blockTokens - sequence.computed
+        if isWritable(sequence) { return held + max(0, free) * blockTokens }
+        return free > 0 ? held + (free - 1) * blockTokens : 0
+    }
+
+    /// Takes blocks, from the end, of those who came after a sequence until it has room for
+    /// `count` tokens or nobody is left to take from.
+    ///
+    /// What a victim keeps stays computed: it goes on from there when others have ended.
+    private mutating func makeRoom(for count: Int, of id: Int, in plan: inout StepPlan) {
+        while let sequence = sequences[id] {
+            let missing = blocksNeeded(sequence, count) - allocator.availableCount
+            guard missing > 0, let last = running.max(by: goesBefore), goesBefore(id, last) else {
+                return
+            }
+            withdraw(last, from: &plan)
+            shrink(last, by: missing)
+        }
+    }
+
+    /// Blocks to allocate before a sequence can write `count` more tokens.
+    private func blocksNeeded(_ sequence: ScheduledSequence, _ count: Int) -> Int {
+        let total = (sequence.computed + count + blockTokens - 1) / blockTokens
+        return max(0, total - sequence.blocks.count) + (isWritable(sequence) ? 0 : 1)
     }
 
     /// Blocks that prompts leave to running answers, so that these rarely have to take them back.
@@ -85,12 +109,10 @@ extension Scheduler {
 
     /// Blocks for `count` more tokens, the sequence's own where it will write; all or nothing.
     private mutating func reserve(_ id: Int, count: Int, into plan: inout StepPlan) -> Bool {
-        guard let sequence = sequences[id] else { return false }
-        let total = (sequence.computed + count + blockTokens - 1) / blockTokens
-        let more = max(0, total - sequence.blocks.count)
-        let copies = isWritable(sequence) ? 0 : 1
-        guard var blocks = allocator.allocate(more + copies) else { return false }
-        if copies == 1, let own = blocks.popLast() {
+        guard let sequence = sequences[id],
+            var blocks = allocator.allocate(blocksNeeded(sequence, count))
+        else { return false }
+        if !isWritable(sequence), let own = blocks.popLast() {
             let index = sequence.computed / blockTokens
             let shared = sequence.blocks[index]
             plan.copies.append(StepPlan.Copy(source: shared, destination: own))
@@ -101,16 +123,10 @@ extension Scheduler {
         return true
     }
 
-    /// The running sequence that came last, if that is after `id`.
-    private func victim(after id: Int) -> Int? {
-        guard let last = running.max(by: goesBefore), goesBefore(id, last) else { return nil }
-        return last
-    }
-
-    private mutating func drop(_ id: Int, from plan: inout StepPlan) {
+    /// Takes a sequence that loses blocks out of the plan.
+    private func withdraw(_ id: Int, from plan: inout StepPlan) {
         plan.items.removeAll { $0.sequence == id }
         plan.preempted.append(id)
-        preempt(id)
     }
 
     // MARK: - Admission
@@ -131,7 +147,10 @@ extension Scheduler {
             let needed = min(whole, piece) + (running.isEmpty ? 0 : spareBlocks)
             guard allocator.availableCount >= needed else {
                 for registration in shared.reversed() { allocator.release(registration.block) }
-                guard yield(to: sequence, in: &plan) else { return }
+                guard yield(to: sequence, in: &plan) else {
+                    plan.waitsForBlocks = true
+                    return
+                }
                 continue
             }
             start(id, sharing: shared)
@@ -143,7 +162,7 @@ extension Scheduler {
 
     /// Places that a sequence takes: its samples branch off later.
     private func seats(_ sequence: ScheduledSequence) -> Int {
-        sequence.computed >= sequence.promptCount ? 1 : sequence.sampleCount
+        sequence.tokens.count > sequence.promptCount ? 1 : sequence.sampleCount
     }
 
     /// Takes the place of a running sequence of strictly lower priority; says whether there was one.
@@ -153,7 +172,8 @@ extension Scheduler {
         guard let last = running.max(by: goesBefore), let other = sequences[last],
             other.priority > sequence.priority
         else { return false }
-        drop(last, from: &plan)
+        withdraw(last, from: &plan)
+        preempt(last)
         return true
     }
 

@@ -4,8 +4,9 @@ import YuyanTensor
 ///
 /// A pure value without tensors or tasks: it is told of arrivals, results and departures, and
 /// answers with plans. Every running answer gets its next token in every step; prompts are computed
-/// in pieces beside them; when blocks run out, the sequence that came last gives its own back and is
-/// computed again later, which changes no bit of it (docs/numerics.md, "Attention").
+/// in pieces beside them; when blocks run out, the sequence that came last gives its own back, from
+/// its end and no more than needed, and computes what they held again later, which changes no bit of
+/// it (docs/numerics.md, "Attention"). So a full pool stays full of tokens that are of use.
 struct Scheduler: Sendable {
     let configuration: EngineConfiguration
     let blockTokens = KeyValueLayout.blockTokens
@@ -143,6 +144,24 @@ struct Scheduler: Sendable {
         waiting.removeAll { $0 == id }
         running.append(id)
         running.sort(by: goesBefore)
+    }
+
+    /// A running sequence gives back its last blocks, as many as make `count` more available, and
+    /// keeps the others with what they hold; without any block left it waits again.
+    mutating func shrink(_ id: Int, by count: Int) {
+        // Scores and pooled vectors are collected row by row, from the first one on.
+        guard var sequence = sequences[id], !sequence.wantsAllRows else { return preempt(id) }
+        let goal = allocator.availableCount + count
+        while allocator.availableCount < goal, let block = sequence.blocks.popLast() {
+            allocator.release(block)
+        }
+        sequence.computed = min(sequence.computed, sequence.blocks.count * blockTokens)
+        if sequence.registered > sequence.blocks.count {
+            sequence.registered = sequence.blocks.count
+            sequence.content = sequence.blocks.last.flatMap { allocator.content(of: $0) } ?? 0
+        }
+        sequences[id] = sequence
+        if sequence.blocks.isEmpty { preempt(id) } else { counters.preemptions += 1 }
     }
 
     mutating func preempt(_ id: Int) {

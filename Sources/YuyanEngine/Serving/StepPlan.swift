@@ -26,8 +26,10 @@ struct StepPlan: Sendable {
 
     var items: [Item] = []
     var copies: [Copy] = []
-    /// Sequences that gave their blocks back and wait again.
+    /// Sequences that gave blocks back, which are computed again later.
     var preempted: [Int] = []
+    /// Whether something could not be computed because no block was free for it.
+    var waitsForBlocks = false
 
     var isEmpty: Bool { items.isEmpty }
     var tokenCount: Int { items.reduce(0) { $0 + $1.tokens.count } }

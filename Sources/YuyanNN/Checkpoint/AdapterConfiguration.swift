@@ -59,6 +59,8 @@ struct AdapterConfiguration: Sendable {
     init(_ wanted: LowRankConfiguration) throws {
         file = "the recipe"
         let reader = ValueReader(file: file)
+        baseModel = nil
+        saved = []
         rank = try reader.rank(wanted.rank, key: "lora_rank")
         alpha = try reader.finite(wanted.alpha, "lora_alpha")
         dividesByRoot = wanted.dividesByRoot

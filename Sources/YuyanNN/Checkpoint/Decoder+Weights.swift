@@ -99,7 +99,8 @@ extension Decoder {
 
 extension MatrixUpdate {
     init(_ update: LowRankAdapter.Update) {
-        self.init(down: update.down, up: update.up, scale: update.scale,
+        self.init(
+            down: update.down, up: update.up, scale: update.scale,
             gain: update.gain?.factors)
     }
 }

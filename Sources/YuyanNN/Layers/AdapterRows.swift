@@ -143,7 +143,8 @@ public struct AdapterRows: Sendable {
             guard let update = change.update else { continue }
             let inner = embedding(ids, table: update.down, on: device)
             x.add(
-                linear(scaled(inner, by: update.scale, on: device), update.up, on: device), at: group.rows,
+                linear(scaled(inner, by: update.scale, on: device), update.up, on: device),
+                at: group.rows,
                 gain: update.gain, on: device)
         }
     }

@@ -21,6 +21,7 @@ struct ConnectionChannel: ServerChildChannel {
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<ConnectionValue> {
         channel.eventLoop.makeCompletedFuture {
             let configuration = core.configuration
+            try PacedBody.limitUnsentBytes(of: channel)
             let pipeline = channel.pipeline.syncOperations
             var limits = NIOHTTPDecoderLimitConfiguration()
             limits.maxHeaderFieldSize = configuration.maxHeaderBytes

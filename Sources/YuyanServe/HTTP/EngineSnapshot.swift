@@ -31,6 +31,7 @@ struct EngineSnapshot {
             ("blocks", .array(Self.runs(of: statistics.blocks))),
             ("running", .array(statistics.running.map(Self.sequence))),
             ("waiting", .integer(statistics.waiting)),
+            ("waits_for_blocks", .bool(statistics.waitsForBlocks)),
             ("requests", .integer(statistics.requests)),
             ("cancelled", .integer(statistics.cancelled)),
             ("steps", .integer(statistics.steps)),

@@ -144,9 +144,12 @@ struct Exchange: Sendable {
             try await outbound.write(
                 .head(responseHead(response, length: nil, keepsAlive: keepsAlive)))
             do {
-                for await piece in events where !Task.isCancelled {
-                    core.logText("piece", piece, requestID: requestID)
-                    try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: piece))))
+                try await withTaskExecutorPreference(connection.executor) {
+                    var body = PacedBody(outbound, eventLoop: connection.channel.eventLoop)
+                    for await piece in events where !Task.isCancelled {
+                        core.logText("piece", piece, requestID: requestID)
+                        try await body.write(piece)
+                    }
                 }
             } catch is CancellationError {
                 // The time was up while the piece waited for room; the stream ends as below.
@@ -256,9 +259,9 @@ struct Exchange: Sendable {
             return try await outbound.write(contentsOf: parts)
         }
         try await outbound.write(.head(head))
+        var body = PacedBody(outbound, eventLoop: connection.channel.eventLoop)
         for start in stride(from: 0, to: bytes.count, by: Self.sliceBytes) {
-            let slice = bytes[start..<min(start + Self.sliceBytes, bytes.count)]
-            try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: slice))))
+            try await body.write(bytes[start..<min(start + Self.sliceBytes, bytes.count)])
         }
         try await outbound.write(.end(nil))
     }

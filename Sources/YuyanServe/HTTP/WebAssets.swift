@@ -2071,13 +2071,13 @@ function pretty(json) {
 
 """#),
         WebAsset(
-            name: "settings.js", type: "text/javascript; charset=utf-8", entityTag: "\"aa4b461d90c0c3bc\"",
+            name: "settings.js", type: "text/javascript; charset=utf-8", entityTag: "\"a2e626ca49648a29\"",
             text: #"""
 // The settings sheet, the list of models, and what both put into a request.
 
 import { apiKey, getJSON, patiently, post } from "./api.js";
 import { byId, h, isSure } from "./dom.js";
-import { saveSettings, settings } from "./store.js";
+import { saveSettings, settings, usualSampling } from "./store.js";
 import { t } from "./strings.js";
 
 // Name, least, greatest, step.
@@ -2136,7 +2136,7 @@ export function startSettings({ deleteAll, count }) {
     loadModels();
   });
   byId("reset").addEventListener("click", () => {
-    Object.assign(settings, { sampling: {}, stops: "", extra: "" });
+    Object.assign(settings, { sampling: usualSampling(), stops: "", extra: "" });
     saveSettings();
     showSettings();
   });
@@ -2251,7 +2251,7 @@ async function changeAdapter(path, body, done) {
 
 """#),
         WebAsset(
-            name: "store.js", type: "text/javascript; charset=utf-8", entityTag: "\"44cb91c3a438de64\"",
+            name: "store.js", type: "text/javascript; charset=utf-8", entityTag: "\"306ba72cf1bdbb32\"",
             text: #"""
 // Conversations and settings, kept in this browser's local storage.
 
@@ -2266,8 +2266,11 @@ function read(key, fallback) {
   }
 }
 
+/** Small models wander at the API's own default, a temperature of 1 with all tokens kept. */
+export const usualSampling = () => ({ temperature: 0.7, top_p: 0.9 });
+
 export const settings = {
-  system: "", sampling: {}, stops: "", extra: "", chances: false, model: "",
+  system: "", sampling: usualSampling(), stops: "", extra: "", chances: false, model: "",
   ...read("yuyan.settings", {}),
 };
 

@@ -12,7 +12,9 @@ enum MessageFields {
             Field("seed", .integer(Int.min...Int.max)),
             Field(
                 "stop_sequences",
-                .list(.string(maxBytes: limits.maxStopBytes), count: 0...limits.maxStops)),
+                .list(
+                    .string(minBytes: 1, maxBytes: limits.maxStopBytes), count: 0...limits.maxStops
+                )),
             Field("stream", .boolean), Field("metadata", .freeObject),
             Field("service_tier", .name),
         ]
@@ -20,7 +22,7 @@ enum MessageFields {
 
     static func countTable(_ limits: ServiceConfiguration) -> [Field] {
         [
-            Field("model", .name),
+            Field("model", .model),
             Field(
                 "messages",
                 .list(
@@ -34,8 +36,9 @@ enum MessageFields {
                 "tools",
                 .list(
                     .object([
-                        Field("name", .string(maxBytes: 128), required: true),
-                        Field("type", .name), Field("description", .text),
+                        Field("name", .string(minBytes: 1, maxBytes: 128), required: true),
+                        // Anthropic's own tools run on its servers only.
+                        Field("type", .choice(["custom"])), Field("description", .text),
                         Field("input_schema", .freeObject),
                     ]), count: 0...limits.maxTools)),
             Field(
@@ -56,29 +59,39 @@ enum MessageFields {
     private static let content = FieldKind.either([
         .text,
         .list(
-            .object([
-                Field("type", .name, required: true), Field("text", .text),
-                Field("thinking", .text), Field("id", .name), Field("name", .name),
-                Field("input", .freeObject), Field("tool_use_id", .name),
-                Field("content", .either([.text, .list(.freeObject, count: 0...1024)])),
-                Field("is_error", .boolean),
-            ]), count: 0...1024),
+            .variants(
+                by: "type",
+                [
+                    .init("text", fields: [Field("text", .text, required: true)]),
+                    .init("thinking", fields: [Field("thinking", .text)]),
+                    .init("redacted_thinking", fields: []),
+                    .init(
+                        "tool_use",
+                        fields: [
+                            Field("id", .name), Field("name", .name), Field("input", .freeObject),
+                        ]),
+                    .init(
+                        "tool_result",
+                        fields: [
+                            Field("tool_use_id", .name), Field("content", ChatFields.content),
+                            Field("is_error", .boolean),
+                        ]),
+                ]), count: 0...1024),
     ])
 
     /// The conversation of a body.
-    static func turns(_ body: RequestBody) throws(RequestError) -> [ChatTurn] {
+    static func turns(_ body: RequestBody) -> [ChatTurn] {
         var turns: [ChatTurn] = []
-        if let system = try text(body["system"], at: "system"), !system.isEmpty {
+        if let system = ChatFields.text(body["system"]), !system.isEmpty {
             turns.append(ChatTurn(role: "system", content: system))
         }
-        for (index, message) in (body.list("messages") ?? []).enumerated() {
+        for message in body.list("messages") ?? [] {
             let role = message["role"]?.string ?? "user"
-            let path = "messages[\(index)].content"
             if let text = message["content"]?.string {
                 turns.append(ChatTurn(role: role, content: text))
             } else {
                 let blocks = (message["content"]?.array).map(Array.init) ?? []
-                turns += try self.turns(role, blocks, at: path)
+                turns += self.turns(role, blocks)
             }
         }
         return turns
@@ -86,21 +99,17 @@ enum MessageFields {
 
     /// A message of several blocks: results of calls become messages of their own.
     private static func turns(
-        _ role: String, _ blocks: [JSONCursor], at path: String
-    ) throws(RequestError) -> [ChatTurn] {
+        _ role: String, _ blocks: [JSONCursor]
+    ) -> [ChatTurn] {
         var results: [ChatTurn] = []
         var turn = ChatTurn(role: role, content: nil)
-        for (index, block) in blocks.enumerated() {
-            let place = "\(path)[\(index)]"
+        for block in blocks {
             switch block["type"]?.string {
             case "text":
-                guard let text = block["text"]?.string else {
-                    throw .field(param: place + ".text", message: "is missing")
-                }
+                let text = block["text"]?.string ?? ""
                 turn.content = turn.content.map { $0 + "\n" + text } ?? text
             case "thinking":
                 turn.reasoning = (turn.reasoning ?? "") + (block["thinking"]?.string ?? "")
-            case "redacted_thinking": break
             case "tool_use":
                 let input = block["input"].flatMap { $0.isNull ? nil : $0 }
                 turn.calls.append(
@@ -109,25 +118,15 @@ enum MessageFields {
                         arguments: input.map { JSONOutput($0).description } ?? "{}"))
             case "tool_result":
                 var result = ChatTurn(
-                    role: "tool", content: try text(block["content"], at: place + ".content") ?? "")
+                    role: "tool", content: ChatFields.text(block["content"]) ?? "")
                 result.callID = block["tool_use_id"]?.string
                 results.append(result)
-            default:
-                throw .field(
-                    param: place + ".type",
-                    message: "is \(block["type"]?.summary ?? "missing"); this model reads text, "
-                        + "thinking, tool_use and tool_result")
+            default: break
             }
         }
         let isEmpty = turn.content == nil && turn.calls.isEmpty && turn.reasoning == nil
         if isEmpty, results.isEmpty { turn.content = "" }
         return isEmpty && !results.isEmpty ? results : results + [turn]
-    }
-
-    private static func text(
-        _ content: JSONCursor?, at path: String
-    ) throws(RequestError) -> String? {
-        try ChatFields.text(content, at: path)
     }
 }
 
@@ -141,17 +140,11 @@ extension Service {
         if let value = body.float("min_p") { parameters.minP = value }
         parameters.seed =
             body.int("seed").map { UInt64(bitPattern: Int64($0)) } ?? .random(in: 0 ... .max)
-        parameters.stop = try SamplingFields.stops(body, "stop_sequences")
+        parameters.stop = body.strings("stop_sequences") ?? []
         try parameters.limit(body.int("max_tokens"))
-        var input = ChatInput(turns: try MessageFields.turns(body), parameters: parameters)
+        var input = ChatInput(turns: MessageFields.turns(body), parameters: parameters)
         input.model = body.string("model")
-        for (index, tool) in (body.list("tools") ?? []).enumerated() {
-            let kind = tool["type"]?.string ?? "custom"
-            guard kind == "custom" else {
-                throw .field(
-                    param: "tools[\(index)].type",
-                    message: "is \(JSONOutput.string(kind)); only tools of your own are supported")
-            }
+        for tool in body.list("tools") ?? [] {
             input.tools.append(
                 Tool(
                     name: tool["name"]?.string ?? "", summary: tool["description"]?.string,

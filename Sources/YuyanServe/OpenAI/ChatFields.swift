@@ -6,7 +6,7 @@ enum ChatFields {
     static func table(_ limits: ServiceConfiguration) -> [Field] {
         [
             Field(
-                "messages", .list(.object(messageTable), count: 1...limits.maxMessages),
+                "messages", .list(message, count: 1...limits.maxMessages),
                 required: true),
             Field("max_tokens", .count), Field("max_completion_tokens", .count),
             Field("logprobs", .boolean), Field("top_logprobs", .integer(0...20)),
@@ -16,47 +16,62 @@ enum ChatFields {
             Field("include_reasoning", .boolean),
             Field("reasoning_format", .choice(["none", "auto", "deepseek", "deepseek-legacy"])),
             Field("add_generation_prompt", .boolean), Field("continue_final_message", .boolean),
-            Field("chat_template", .text), Field("chat_template_kwargs", .freeObject),
+            Field(
+                "chat_template",
+                .refused("is not taken from requests; the model's own template is used")),
+            Field("chat_template_kwargs", .freeObject),
             Field("documents", .list(.freeObject, count: 0...256)),
-        ] + SamplingFields.table(limits) + ConstraintFields.table(limits)
+        ] + ConstraintFields.table(limits)
     }
 
     /// What a message's content may be.
     static let content = FieldKind.either([
         .text,
         .list(
-            .object([
-                Field("type", .name, required: true), Field("text", .text),
-                Field("refusal", .text),
-            ]), count: 0...1024),
+            .variants(
+                by: "type",
+                [
+                    .init(
+                        "text", "input_text", "output_text",
+                        fields: [Field("text", .text, required: true)]),
+                    .init("refusal", fields: [Field("refusal", .text)]),
+                ]), count: 0...1024),
     ])
 
-    private static let messageTable = [
+    private static let message = FieldKind.variants(
+        by: "role",
+        [
+            .init(
+                "user", "system", "developer", "tool", "function",
+                fields: [
+                    Field("content", content, required: true), Field("name", .name),
+                    Field("tool_call_id", .name),
+                ]),
+            .init(
+                "assistant",
+                fields: [
+                    Field("content", content), Field("name", .name),
+                    Field("reasoning_content", .text), Field("reasoning", .text),
+                    Field("tool_calls", .list(call, count: 0...128)),
+                ]),
+        ])
+
+    private static let call = FieldKind.object([
+        Field("id", .name), Field("type", .name),
         Field(
-            "role", .choice(["system", "developer", "user", "assistant", "tool", "function"]),
-            required: true),
-        Field("content", content), Field("name", .name), Field("tool_call_id", .name),
-        Field("reasoning_content", .text), Field("reasoning", .text),
-        Field(
-            "tool_calls",
-            .list(
-                .object([
-                    Field("id", .name), Field("type", .name),
-                    Field(
-                        "function",
-                        .object([
-                            Field("name", .name, required: true),
-                            Field("arguments", .either([.text, .freeObject])),
-                        ]), required: true),
-                ]), count: 0...128)),
-    ]
+            "function",
+            .object([
+                Field("name", .name, required: true),
+                Field("arguments", .either([.text, .freeObject])),
+            ]), required: true),
+    ])
 
     private static let toolTable = [
         Field("type", .choice(["function"]), required: true),
         Field(
             "function",
             .object([
-                Field("name", .string(maxBytes: 128), required: true),
+                Field("name", .string(minBytes: 1, maxBytes: 128), required: true),
                 Field("description", .text), Field("parameters", .freeObject),
                 Field("strict", .boolean),
             ]), required: true),
@@ -72,15 +87,13 @@ enum ChatFields {
     ])
 
     /// The messages of a body.
-    static func turns(_ body: RequestBody) throws(RequestError) -> [ChatTurn] {
-        var turns: [ChatTurn] = []
-        for (index, message) in (body.list("messages") ?? []).enumerated() {
-            let path = "messages[\(index)]"
+    static func turns(_ body: RequestBody) -> [ChatTurn] {
+        (body.list("messages") ?? []).map { message in
             var turn = ChatTurn(
-                role: message["role"]?.string ?? "user",
-                content: try text(message["content"], at: path + ".content"))
+                role: message["role"]?.string ?? "user", content: text(message["content"]))
             turn.name = message["name"]?.string
             turn.callID = message["tool_call_id"]?.string
+            guard turn.role == "assistant" else { return turn }
             turn.reasoning =
                 message["reasoning_content"]?.string ?? message["reasoning"]?.string
             for call in (message["tool_calls"]?.array).map(Array.init) ?? [] {
@@ -91,39 +104,17 @@ enum ChatFields {
                         arguments: arguments.map { $0.string ?? JSONOutput($0).description }
                             ?? "{}"))
             }
-            if turn.content == nil, turn.calls.isEmpty, turn.role != "assistant" {
-                throw .field(
-                    param: path + ".content", message: "is missing; expected the message's text")
-            }
-            turns.append(turn)
+            return turn
         }
-        return turns
     }
 
     /// The text of a message's content; several parts on lines of their own.
-    static func text(
-        _ content: JSONCursor?, at path: String
-    ) throws(RequestError) -> String? {
+    static func text(_ content: JSONCursor?) -> String? {
         guard let content, !content.isNull else { return nil }
         if let text = content.string { return text }
-        var texts: [String] = []
-        for (index, part) in (content.array.map(Array.init) ?? []).enumerated() {
-            let kind = part["type"]?.string ?? ""
-            switch kind {
-            case "text", "input_text", "output_text":
-                guard let text = part["text"]?.string else {
-                    throw .field(param: "\(path)[\(index)].text", message: "is missing")
-                }
-                texts.append(text)
-            case "refusal": texts.append(part["refusal"]?.string ?? "")
-            default:
-                throw .field(
-                    param: "\(path)[\(index)].type",
-                    message: "is \(JSONOutput.string(String(kind.prefix(40)))); this model reads "
-                        + "parts of the type \"text\" only")
-            }
-        }
-        return texts.joined(separator: "\n")
+        return (content.array.map(Array.init) ?? []).map { part in
+            part["text"]?.string ?? part["refusal"]?.string ?? ""
+        }.joined(separator: "\n")
     }
 
     /// The tools of a body.

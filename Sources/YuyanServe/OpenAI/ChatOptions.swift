@@ -29,8 +29,7 @@ extension Service {
     func input(
         _ body: RequestBody, turns: [ChatTurn], maxTokens: Int?
     ) throws(RequestError) -> ChatInput {
-        var parameters = try SamplingFields.parameters(
-            body, defaults: configuration.sampling, vocabularySize: engine.vocabularySize)
+        var parameters = SamplingFields.parameters(body, defaults: configuration.sampling)
         if let breakers = body.strings("dry_sequence_breakers") {
             parameters.dry.sequenceBreakers = breakers.filter { !$0.isEmpty }.map {
                 text.tokenizer.encode($0, addSpecial: false)
@@ -71,13 +70,8 @@ extension Service {
 
     /// Reads a body of `/v1/chat/completions`.
     func chatInput(_ body: RequestBody) throws(RequestError) -> (ChatInput, ChatOptions) {
-        if body["chat_template"] != nil {
-            throw .field(
-                param: "chat_template",
-                message: "is not taken from requests; the model's own template is used")
-        }
         var input = try input(
-            body, turns: try ChatFields.turns(body),
+            body, turns: ChatFields.turns(body),
             maxTokens: body.int("max_completion_tokens") ?? body.int("max_tokens"))
         input.tools = try ChatFields.tools(body, configuration)
         input.choice = try ChatFields.choice(body, input.tools)

@@ -3,19 +3,21 @@ import YuyanText
 
 /// The fields of `/v1/completions`.
 enum CompletionFields {
-    static func table(_ limits: ServiceConfiguration) -> [Field] {
+    static func table(_ limits: ServiceConfiguration, token: FieldKind) -> [Field] {
         let count = 1...limits.maxPrompts
-        let ids = FieldKind.list(.tokenID, count: 1...(1 << 20))
+        let ids = FieldKind.list(token, count: 1...(1 << 20))
         return [
             Field(
                 "prompt",
                 .either([.text, .list(.text, count: count), ids, .list(ids, count: count)]),
                 required: true),
             Field("max_tokens", .integer(0...Int(Int32.max))), Field("echo", .boolean),
-            Field("logprobs", .integer(0...100)), Field("suffix", .text),
+            Field("logprobs", .integer(0...100)),
+            // Only the empty one: this model fills no gaps between texts.
+            Field("suffix", .string(maxBytes: 0)),
             Field("best_of", .integer(1...limits.maxSamples)),
             Field("add_special_tokens", .boolean),
-        ] + SamplingFields.table(limits) + ConstraintFields.table(limits)
+        ] + ConstraintFields.table(limits)
     }
 
     /// A prompt as ids and as text.
@@ -24,44 +26,22 @@ enum CompletionFields {
         var text: String
     }
 
-    /// The prompts of a field: a text, a list of ids, or a list of either.
-    ///
-    /// - Throws: `.field` naming the id that is outside the vocabulary.
+    /// The prompts of a field that was checked: a text, a list of ids, or a list of either.
     static func prompts(
-        _ value: JSONCursor, at name: String, tokenizer: Tokenizer, vocabularySize: Int,
-        addSpecial: Bool, parseSpecial: Bool
-    ) throws(RequestError) -> [Prompt] {
-        func encoded(_ text: String) -> Prompt {
-            Prompt(
-                ids: tokenizer.encode(text, parseSpecial: parseSpecial, addSpecial: addSpecial),
-                text: text)
-        }
-        func given(_ list: JSONCursor, _ path: String) throws(RequestError) -> Prompt {
-            var ids: [Int32] = []
-            ids.reserveCapacity(list.count)
-            for id in list.array.map(Array.init) ?? [] {
-                guard let id = id.int, id >= 0, id < vocabularySize else {
-                    throw .field(
-                        param: "\(path)[\(ids.count)]",
-                        message: "is \(id.summary); expected a token id below \(vocabularySize)")
-                }
-                ids.append(Int32(id))
+        _ value: JSONCursor, tokenizer: Tokenizer, addSpecial: Bool, parseSpecial: Bool
+    ) -> [Prompt] {
+        func prompt(_ value: JSONCursor) -> Prompt {
+            if let text = value.string {
+                let ids = tokenizer.encode(
+                    text, parseSpecial: parseSpecial, addSpecial: addSpecial)
+                return Prompt(ids: ids, text: text)
             }
+            let ids = (value.array.map(Array.init) ?? []).compactMap { $0.int.map { Int32($0) } }
             return Prompt(ids: ids, text: tokenizer.decode(ids))
         }
-        if let text = value.string { return [encoded(text)] }
-        guard let elements = value.array.map(Array.init), let first = elements.first else {
-            return []
+        guard let elements = value.array.map(Array.init), elements.first?.kind != .number else {
+            return [prompt(value)]
         }
-        if first.kind == .number { return [try given(value, name)] }
-        var prompts: [Prompt] = []
-        for (index, element) in elements.enumerated() {
-            if let text = element.string {
-                prompts.append(encoded(text))
-            } else {
-                prompts.append(try given(element, "\(name)[\(index)]"))
-            }
-        }
-        return prompts
+        return elements.map(prompt)
     }
 }

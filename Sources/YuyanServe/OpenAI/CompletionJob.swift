@@ -20,11 +20,6 @@ extension Service {
     func completionJob(
         _ body: RequestBody, client: String
     ) throws(RequestError) -> CompletionJob {
-        if let suffix = body.string("suffix"), !suffix.isEmpty {
-            throw .field(
-                param: "suffix", message: "is not supported: this model fills no gaps between texts"
-            )
-        }
         let maxTokens = body.int("max_tokens") ?? configuration.defaultMaxTokens ?? 16
         var input = try input(body, turns: [], maxTokens: maxTokens)
         input.reasoning = ServiceConfiguration.ReasoningFormat.none
@@ -46,8 +41,8 @@ extension Service {
         guard let value = body["prompt"] else {
             throw .field(param: "prompt", message: "is missing")
         }
-        let prompts = try CompletionFields.prompts(
-            value, at: "prompt", tokenizer: text.tokenizer, vocabularySize: engine.vocabularySize,
+        let prompts = CompletionFields.prompts(
+            value, tokenizer: text.tokenizer,
             addSpecial: body.optionalBool("add_special_tokens") ?? true, parseSpecial: true)
         guard prompts.count * best <= configuration.maxPrompts else {
             throw .field(

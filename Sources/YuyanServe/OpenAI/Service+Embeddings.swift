@@ -3,15 +3,16 @@ import YuyanFormats
 
 /// The fields of `/v1/embeddings`.
 enum EmbeddingFields {
-    static func table(_ limits: ServiceConfiguration) -> [Field] {
+    static func table(_ limits: ServiceConfiguration, token: FieldKind) -> [Field] {
         let count = 1...limits.maxPrompts
-        let ids = FieldKind.list(.tokenID, count: 1...(1 << 20))
+        let ids = FieldKind.list(token, count: 1...(1 << 20))
+        let text = FieldKind.string(minBytes: 1, maxBytes: 64 << 20)
         return [
             Field(
                 "input",
-                .either([.text, .list(.text, count: count), ids, .list(ids, count: count)]),
+                .either([text, .list(text, count: count), ids, .list(ids, count: count)]),
                 required: true),
-            Field("model", .name), Field("encoding_format", .choice(["float", "base64"])),
+            Field("model", .model), Field("encoding_format", .choice(["float", "base64"])),
             Field("dimensions", .integer(1...(1 << 20))), Field("user", .string(maxBytes: 4096)),
             Field("pooling", .choice(EmbeddingRequest.Pooling.allCases.map(\.rawValue))),
             Field("normalize", .boolean),
@@ -27,9 +28,8 @@ extension Service {
         let body = try RequestBody(bytes: request.body, tables.embeddings)
         let (model, adapter) = try adapter(named: body.string("model"))
         guard let input = body["input"] else { throw RequestError.body("'input' is missing") }
-        let texts = try CompletionFields.prompts(
-            input, at: "input", tokenizer: text.tokenizer, vocabularySize: engine.vocabularySize,
-            addSpecial: true, parseSpecial: false)
+        let texts = CompletionFields.prompts(
+            input, tokenizer: text.tokenizer, addSpecial: true, parseSpecial: false)
         for (index, prompt) in texts.enumerated() where prompt.ids.isEmpty {
             throw RequestError.field(
                 param: texts.count > 1 ? "input[\(index)]" : "input",

@@ -14,17 +14,19 @@ enum TextFields {
             ].contains($0.name)
         }
         return [
-            Field("content", .text), Field("prompt", .text), Field("model", .name),
+            Field("content", .text), Field("prompt", .text), Field("model", .model),
             Field("add_special", .boolean), Field("add_special_tokens", .boolean),
             Field("parse_special", .boolean), Field("with_pieces", .boolean),
             Field("return_token_strs", .boolean),
         ] + chat.map { Field($0.name, $0.kind) }
     }
 
-    static let detokenize = [
-        Field("tokens", .list(.tokenID, count: 0...(1 << 20)), required: true),
-        Field("model", .name), Field("skip_special_tokens", .boolean),
-    ]
+    static func detokenize(token: FieldKind) -> [Field] {
+        [
+            Field("tokens", .list(token, count: 0...(1 << 20)), required: true),
+            Field("model", .model), Field("skip_special_tokens", .boolean),
+        ]
+    }
 }
 
 extension Service {
@@ -70,14 +72,9 @@ extension Service {
     func detokenize(_ request: ServiceRequest) throws(RequestError) -> JSONOutput {
         let body = try RequestBody(bytes: request.body, tables.detokenize)
         _ = try adapter(named: body.string("model"))
-        let ids = (body.list("tokens") ?? []).compactMap { $0.int }
-        if let index = ids.firstIndex(where: { $0 >= engine.vocabularySize }) {
-            throw .field(
-                param: "tokens[\(index)]",
-                message: "is \(ids[index]); expected a token id below \(engine.vocabularySize)")
-        }
+        let ids = (body.list("tokens") ?? []).compactMap { $0.int.map { Int32($0) } }
         let decoded = text.tokenizer.decode(
-            ids.map { Int32($0) }, skipSpecial: body.bool("skip_special_tokens"))
+            ids, skipSpecial: body.bool("skip_special_tokens"))
         return ["content": .string(decoded), "prompt": .string(decoded)]
     }
 

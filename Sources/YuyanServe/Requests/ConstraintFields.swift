@@ -3,6 +3,12 @@ import YuyanFormats
 
 /// The fields that say what an answer must look like, in the dialects of OpenAI, vLLM, llama.cpp.
 enum ConstraintFields {
+    /// The fields that ask for a form of the answer, of which a request may have one.
+    static let names = [
+        "response_format", "json_schema", "grammar", "guided_json", "guided_regex",
+        "guided_choice", "guided_grammar", "regex", "ebnf", "structured_outputs",
+    ]
+
     static func table(_ limits: ServiceConfiguration) -> [Field] {
         let text = FieldKind.string(maxBytes: limits.maxSchemaBytes)
         let schema = FieldKind.either([.freeObject, .boolean])

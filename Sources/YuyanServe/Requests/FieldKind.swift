@@ -5,22 +5,44 @@ indirect enum FieldKind: Sendable {
     case boolean
     case integer(ClosedRange<Int>)
     case number(ClosedRange<Double>)
-    /// A text of at most so many bytes.
-    case string(maxBytes: Int)
+    /// A number above the first and at most the second.
+    case above(Double, upTo: Double)
+    /// A text of so many bytes.
+    case string(minBytes: Int = 0, maxBytes: Int)
     /// One of these texts.
     case choice([String])
     case list(FieldKind, count: ClosedRange<Int>)
     /// An object with these fields, and others that are ignored.
     case object([Field])
+    /// An object whose field `by` says which fields it has; without it, it is the first variant.
+    case variants(by: String, isRequired: Bool = true, [Variant])
     /// An object whose names are free.
     case map(FieldKind, maxCount: Int)
+    /// An object whose names are token ids below `below`.
+    case tokens(FieldKind, below: Int, maxCount: Int)
     case either([FieldKind])
+    /// The name of the model or of an adapter, which are known only when it is asked for.
+    case model
+    /// False, because true is not taken, for a reason.
+    case never(String)
+    /// Known and never taken, for a reason; not published.
+    case refused(String)
     case anything
+
+    /// The fields of an object that is one of several kinds of objects.
+    struct Variant: Sendable {
+        let names: [String]
+        let fields: [Field]
+
+        init(_ names: String..., fields: [Field]) {
+            self.names = names
+            self.fields = fields
+        }
+    }
 
     static let text = FieldKind.string(maxBytes: 64 << 20)
     static let name = FieldKind.string(maxBytes: 512)
     static let freeObject = FieldKind.map(.anything, maxCount: 4096)
-    static let tokenID = FieldKind.integer(0...Int(Int32.max))
     static let count = FieldKind.integer(1...Int(Int32.max))
 }
 
@@ -35,6 +57,9 @@ struct Field: Sendable {
         self.kind = kind
         isRequired = required
     }
+
+    /// Whether the description of the service names the field.
+    var isPublished: Bool { if case .refused = kind { false } else { true } }
 }
 
 extension FieldKind {
@@ -49,11 +74,22 @@ extension FieldKind {
             if value.kind == .number, let whole = value.int, range.contains(whole) { return }
         case .number(let range):
             if let number = value.double, range.contains(number) { return }
-        case .string(let maxBytes):
+        case .above(let least, let most):
+            if let number = value.double, number > least, number <= most { return }
+        case .string(let minBytes, let maxBytes):
             var scratch: [UInt8] = []
-            if let count = value.withStringBytes(&scratch, { $0.byteCount }), count <= maxBytes {
+            if let count = value.withStringBytes(&scratch, { $0.byteCount }),
+                (minBytes...maxBytes).contains(count)
+            {
                 return
             }
+        case .model:
+            try FieldKind.name.check(value, at: path)
+            return
+        case .never(let reason):
+            if value.bool == false { return }
+            if value.bool == true { throw .field(param: path, message: reason) }
+        case .refused(let reason): throw .field(param: path, message: reason)
         case .choice(let names):
             if let text = value.string, names.contains(text) { return }
         case .list(let kind, let count):
@@ -71,9 +107,32 @@ extension FieldKind {
                 }
                 return
             }
+        case .tokens(let kind, let limit, let maxCount):
+            if value.kind == .object, value.count <= maxCount {
+                for (key, element) in value.entries ?? [] {
+                    guard let token = Int(key), (0..<limit).contains(token) else {
+                        throw .field(
+                            param: path,
+                            message: "has the key \(JSONOutput.string(String(key.prefix(40)))); "
+                                + "expected token ids from 0 to \(limit - 1)")
+                    }
+                    try kind.check(element, at: "\(path).\(key.prefix(64))")
+                }
+                return
+            }
         case .object(let fields):
             if value.kind == .object {
                 _ = try RequestBody(value, fields, path: path)
+                return
+            }
+        case .variants(let tag, let isRequired, let variants):
+            if value.kind == .object {
+                let names = FieldKind.choice(variants.flatMap(\.names))
+                let named = try RequestBody(
+                    value, [Field(tag, names, required: isRequired)], path: path
+                ).string(tag)
+                let variant = variants.first { named.map($0.names.contains) ?? true }
+                _ = try RequestBody(value, variant?.fields ?? [], path: path)
                 return
             }
         case .either(let kinds):
@@ -87,7 +146,7 @@ extension FieldKind {
     private func checkAny(
         of kinds: [FieldKind], _ value: JSONCursor, at path: String
     ) throws(RequestError) {
-        let fitting = kinds.filter { $0.mayHold(value.kind) }
+        let fitting = kinds.filter { $0.mayHold(value) }
         var first: RequestError?
         for kind in fitting {
             do throws(RequestError) {
@@ -101,15 +160,16 @@ extension FieldKind {
         throw .field(param: path, message: "is \(value.summary); expected \(expected)")
     }
 
-    private func mayHold(_ kind: JSONKind) -> Bool {
+    private func mayHold(_ value: JSONCursor) -> Bool {
         switch self {
-        case .anything: true
-        case .boolean: kind == .bool
-        case .integer, .number: kind == .number
-        case .string, .choice: kind == .string
-        case .list: kind == .array
-        case .object, .map: kind == .object
-        case .either(let kinds): kinds.contains { $0.mayHold(kind) }
+        case .anything, .refused: true
+        case .boolean, .never: value.kind == .bool
+        case .integer, .number, .above: value.kind == .number
+        case .string, .choice, .model: value.kind == .string
+        case .list(let kind, _):
+            value.kind == .array && (value[0].map { kind.mayHold($0) } ?? true)
+        case .object, .variants, .map, .tokens: value.kind == .object
+        case .either(let kinds): kinds.contains { $0.mayHold(value) }
         }
     }
 
@@ -124,12 +184,19 @@ extension FieldKind {
                 : "a whole number from \(range.lowerBound) to \(range.upperBound)"
         case .number(let range):
             "a number from \(range.lowerBound.short) to \(range.upperBound.short)"
-        case .string(let maxBytes): "a string of at most \(maxBytes) bytes"
+        case .above(let least, let most): "a number above \(least.short) to \(most.short)"
+        case .string(0, let maxBytes): "a string of at most \(maxBytes) bytes"
+        case .string(let minBytes, let maxBytes):
+            "a string of \(minBytes) to \(maxBytes) bytes"
+        case .model: "the name of a model"
+        case .never: "false"
+        case .refused(let reason): reason
         case .choice(let names): names.map { "\"\($0)\"" }.joined(separator: " or ")
         case .list(let kind, let count):
             "a list of \(count.lowerBound) to \(count.upperBound) elements, each \(kind.expected)"
-        case .object: "an object"
-        case .map(_, let maxCount): "an object of at most \(maxCount) entries"
+        case .object, .variants: "an object"
+        case .map(_, let maxCount), .tokens(_, _, let maxCount):
+            "an object of at most \(maxCount) entries"
         case .either(let kinds): kinds.map(\.expected).joined(separator: ", or ")
         }
     }

@@ -12,13 +12,16 @@ struct FieldTables: Sendable {
     let messages: [Field]
     let countTokens: [Field]
 
-    init(_ limits: ServiceConfiguration) {
-        chat = ChatFields.table(limits)
-        completions = CompletionFields.table(limits)
-        embeddings = EmbeddingFields.table(limits)
+    /// The tables of a service whose model has so many tokens.
+    init(_ limits: ServiceConfiguration, vocabularySize: Int) {
+        let token = FieldKind.integer(0...max(0, vocabularySize - 1))
+        let sampling = SamplingFields.table(limits, vocabularySize: vocabularySize)
+        chat = ChatFields.table(limits) + sampling
+        completions = CompletionFields.table(limits, token: token) + sampling
+        embeddings = EmbeddingFields.table(limits, token: token)
         tokenize = TextFields.tokenize(limits)
-        detokenize = TextFields.detokenize
-        template = ChatFields.table(limits)
+        detokenize = TextFields.detokenize(token: token)
+        template = chat
         loadAdapter = AdapterFields.load
         unloadAdapter = AdapterFields.unload
         responses = ResponseFields.table(limits)

@@ -5,14 +5,15 @@ import YuyanFormats
 ///
 /// OpenAI's own, and those that vLLM and llama.cpp add under names of their own.
 enum SamplingFields {
-    static func table(_ limits: ServiceConfiguration) -> [Field] {
-        let stop = FieldKind.string(maxBytes: limits.maxStopBytes)
+    static func table(_ limits: ServiceConfiguration, vocabularySize: Int) -> [Field] {
+        let stop = FieldKind.string(minBytes: 1, maxBytes: limits.maxStopBytes)
+        let token = FieldKind.integer(0...max(0, vocabularySize - 1))
         return [
             Field("temperature", .number(0...100)),
             Field("top_p", .number(0...1)),
             Field("top_k", .integer(-1...Int(Int32.max))),
             Field("min_p", .number(0...1)),
-            Field("typical_p", .number(0...1)),
+            Field("typical_p", .above(0, upTo: 1)),
             Field("repetition_penalty", .number(0.01...100)),
             Field("repeat_penalty", .number(0.01...100)),
             Field("repeat_last_n", .integer(-1...Int(Int32.max))),
@@ -24,10 +25,12 @@ enum SamplingFields {
             Field("dry_allowed_length", .integer(1...Int(Int32.max))),
             Field("dry_penalty_last_n", .integer(-1...Int(Int32.max))),
             Field("dry_sequence_breakers", .list(.string(maxBytes: 256), count: 0...64)),
-            Field("logit_bias", .map(.number(-100...100), maxCount: limits.maxBiases)),
+            Field(
+                "logit_bias",
+                .tokens(.number(-100...100), below: vocabularySize, maxCount: limits.maxBiases)),
             Field("seed", .integer(Int.min...Int.max)),
             Field("stop", .either([stop, .list(stop, count: 0...limits.maxStops)])),
-            Field("stop_token_ids", .list(.tokenID, count: 0...limits.maxStops)),
+            Field("stop_token_ids", .list(token, count: 0...limits.maxStops)),
             Field("include_stop_str_in_output", .boolean),
             Field("ignore_eos", .boolean),
             Field("min_tokens", .integer(0...Int(Int32.max))),
@@ -35,14 +38,17 @@ enum SamplingFields {
             Field("n", .integer(1...limits.maxSamples)),
             Field("priority", .integer(-1_000_000...1_000_000)),
             Field("cache_salt", .name),
-            Field("truncate_prompt_tokens", .integer(-1...Int(Int32.max))),
+            // -1 keeps what fits.
+            Field(
+                "truncate_prompt_tokens",
+                .either([.integer(-1 ... -1), .integer(1...Int(Int32.max))])),
             Field("prompt_logprobs", .integer(0...100)),
             Field("logprobs_mode", .choice(["raw", "raw_logprobs"])),
             Field("return_token_ids", .boolean),
             Field("return_tokens_as_token_ids", .boolean),
             Field("lora", .list(.object(loraTable), count: 0...16)),
             Field("user", .string(maxBytes: 4096)),
-            Field("model", .name),
+            Field("model", .model),
             Field("stream", .boolean),
             Field(
                 "stream_options",
@@ -63,23 +69,16 @@ enum SamplingFields {
     ]
 
     /// The parameters of a body, over the server's defaults.
-    ///
-    /// - Throws: `.field` for what the table cannot say.
     static func parameters(
-        _ body: RequestBody, defaults: SamplingParameters, vocabularySize: Int
-    ) throws(RequestError) -> SamplingParameters {
+        _ body: RequestBody, defaults: SamplingParameters
+    ) -> SamplingParameters {
         var result = defaults
         if let value = body.float("temperature") { result.temperature = value }
         if let value = body.float("top_p") { result.topP = value }
         // -1 is vLLM's way to say all.
         if let value = body.int("top_k") { result.topK = max(0, value) }
         if let value = body.float("min_p") { result.minP = value }
-        if let value = body.float("typical_p") {
-            guard value > 0 else {
-                throw .field(param: "typical_p", message: "is 0; expected above 0 to 1")
-            }
-            result.typicalP = value
-        }
+        if let value = body.float("typical_p") { result.typicalP = value }
         if let value = body.float("repetition_penalty") ?? body.float("repeat_penalty") {
             result.repetitionPenalty = value
         }
@@ -101,43 +100,12 @@ enum SamplingFields {
         result.includeStop = body.bool("include_stop_str_in_output")
         result.ignoreEndOfSequence = body.bool("ignore_eos")
         if let value = body.int("min_tokens") { result.minTokens = value }
-        result.stop = try stops(body, "stop")
-        result.logitBias = try biases(body, vocabularySize)
+        result.stop = body.strings("stop") ?? []
+        for (key, value) in body["logit_bias"]?.entries ?? [] {
+            if let token = Int32(key) { result.logitBias[token] = Float(value.double ?? 0) }
+        }
         if let tokens = body.list("stop_token_ids") {
             result.stopTokens = tokens.compactMap { $0.int.map { Int32($0) } }
-            for (index, token) in result.stopTokens.enumerated()
-            where Int(token) >= vocabularySize {
-                throw .field(
-                    param: "stop_token_ids[\(index)]",
-                    message: "is \(token); expected a token id below \(vocabularySize)")
-            }
-        }
-        return result
-    }
-
-    /// Stop strings, none of them empty.
-    static func stops(_ body: RequestBody, _ name: String) throws(RequestError) -> [String] {
-        let stops = body.strings(name) ?? []
-        if let index = stops.firstIndex(where: \.isEmpty) {
-            throw .field(
-                param: body[name]?.kind == .string ? name : "\(name)[\(index)]",
-                message: "is empty; expected a text to stop at")
-        }
-        return stops
-    }
-
-    private static func biases(
-        _ body: RequestBody, _ vocabularySize: Int
-    ) throws(RequestError) -> [Int32: Float] {
-        var result: [Int32: Float] = [:]
-        for (key, value) in body["logit_bias"]?.entries ?? [] {
-            guard let token = Int32(key), token >= 0, Int(token) < vocabularySize else {
-                throw .field(
-                    param: "logit_bias",
-                    message: "has the key \(JSONOutput.string(String(key.prefix(40)))); expected "
-                        + "token ids from 0 to \(vocabularySize - 1)")
-            }
-            result[token] = Float(value.double ?? 0)
         }
         return result
     }

@@ -9,9 +9,9 @@ enum ResponseFields {
         [
             Field(
                 "input",
-                .either([.text, .list(.object(itemTable), count: 1...limits.maxMessages)]),
+                .either([.text, .list(item, count: 1...limits.maxMessages)]),
                 required: true),
-            Field("model", .name), Field("instructions", .text),
+            Field("model", .model), Field("instructions", .text),
             Field("max_output_tokens", .count), Field("temperature", .number(0...100)),
             Field("top_p", .number(0...1)), Field("top_k", .integer(-1...Int(Int32.max))),
             Field("min_p", .number(0...1)), Field("seed", .integer(Int.min...Int.max)),
@@ -20,8 +20,9 @@ enum ResponseFields {
                 "tools",
                 .list(
                     .object([
-                        Field("type", .name, required: true),
-                        Field("name", .string(maxBytes: 128)), Field("description", .text),
+                        Field("type", .choice(["function"]), required: true),
+                        Field("name", .string(minBytes: 1, maxBytes: 128), required: true),
+                        Field("description", .text),
                         Field("parameters", .freeObject), Field("strict", .boolean),
                     ]), count: 0...limits.maxTools)),
             Field(
@@ -37,19 +38,40 @@ enum ResponseFields {
                 "reasoning", .object([Field("effort", .name), Field("summary", .name)])),
             Field("include", .list(.name, count: 0...32)),
             Field("stream", .boolean), Field("store", .boolean),
-            Field("previous_response_id", .name), Field("background", .boolean),
+            Field(
+                "previous_response_id",
+                .refused(
+                    "is not supported: responses are not stored here; send the whole conversation "
+                        + "as 'input'")),
+            Field("background", .never("is not supported; leave it out")),
             Field("truncation", .choice(["auto", "disabled"])),
             Field("metadata", .freeObject), Field("user", .string(maxBytes: 4096)),
             Field("stream_options", .freeObject), Field("service_tier", .name),
         ]
     }
 
-    private static let itemTable = [
-        Field("type", .name),
-        Field("role", .choice(["system", "developer", "user", "assistant"])),
-        Field("content", ChatFields.content), Field("call_id", .name), Field("name", .name),
-        Field("arguments", .text), Field("output", ChatFields.content),
-    ]
+    private static let item = FieldKind.variants(
+        by: "type", isRequired: false,
+        [
+            .init(
+                "message",
+                fields: [
+                    Field(
+                        "role", .choice(["system", "developer", "user", "assistant"]),
+                        required: true),
+                    Field("content", ChatFields.content),
+                ]),
+            .init(
+                "function_call",
+                fields: [
+                    Field("name", .name, required: true), Field("call_id", .name),
+                    Field("arguments", .text),
+                ]),
+            .init(
+                "function_call_output",
+                fields: [Field("call_id", .name), Field("output", ChatFields.content)]),
+            .init("reasoning", fields: []),
+        ])
 
     private static let formatTable = [
         Field("type", .choice(["text", "json_object", "json_schema"]), required: true),
@@ -66,65 +88,44 @@ enum ResponseFields {
         if let text = body.string("input") {
             return turns + [ChatTurn(role: "user", content: text)]
         }
-        for (index, item) in (body.list("input") ?? []).enumerated() {
-            try append(item, at: "input[\(index)]", to: &turns)
-        }
+        for item in body.list("input") ?? [] { append(item, to: &turns) }
         guard turns.contains(where: { $0.role != "system" }) || !turns.isEmpty else {
             throw .field(param: "input", message: "holds no message")
         }
         return turns
     }
 
-    private static func append(
-        _ item: JSONCursor, at path: String, to turns: inout [ChatTurn]
-    ) throws(RequestError) {
+    private static func append(_ item: JSONCursor, to turns: inout [ChatTurn]) {
         switch item["type"]?.string ?? "message" {
         case "message":
-            guard let role = item["role"]?.string else {
-                throw .field(param: path + ".role", message: "is missing")
-            }
-            let content = try ChatFields.text(item["content"], at: path + ".content")
             // A message of the model and the calls after it are one turn.
-            turns.append(ChatTurn(role: role, content: content ?? ""))
+            turns.append(
+                ChatTurn(
+                    role: item["role"]?.string ?? "user",
+                    content: ChatFields.text(item["content"]) ?? ""))
         case "function_call":
-            guard let name = item["name"]?.string else {
-                throw .field(param: path + ".name", message: "is missing")
-            }
             let call = ToolCall(
-                id: item["call_id"]?.string ?? "", name: name,
+                id: item["call_id"]?.string ?? "", name: item["name"]?.string ?? "",
                 arguments: item["arguments"]?.string ?? "{}")
             if turns.last?.role != "assistant" {
                 turns.append(ChatTurn(role: "assistant", content: nil))
             }
             turns[turns.count - 1].calls.append(call)
         case "function_call_output":
-            let output = try ChatFields.text(item["output"], at: path + ".output")
-            var turn = ChatTurn(role: "tool", content: output ?? "")
+            var turn = ChatTurn(role: "tool", content: ChatFields.text(item["output"]) ?? "")
             turn.callID = item["call_id"]?.string
             turns.append(turn)
-        case "reasoning": break
-        case let kind:
-            throw .field(
-                param: path + ".type",
-                message: "is \(JSONOutput.string(String(kind.prefix(40)))); supported are message, "
-                    + "function_call, function_call_output and reasoning")
+        default: break
         }
     }
 
     static func tools(
         _ body: RequestBody, _ limits: ServiceConfiguration
     ) throws(RequestError) -> [Tool] {
-        var tools: [Tool] = []
-        for (index, tool) in (body.list("tools") ?? []).enumerated() {
-            guard tool["type"]?.string == "function" else {
-                throw .field(
-                    param: "tools[\(index)].type",
-                    message: "is \(tool["type"]?.summary ?? "missing"); expected \"function\"")
-            }
-            tools.append(
-                Tool(
-                    name: tool["name"]?.string ?? "", summary: tool["description"]?.string,
-                    parameters: tool["parameters"].flatMap { $0.isNull ? nil : $0 }))
+        let tools = (body.list("tools") ?? []).map { tool in
+            Tool(
+                name: tool["name"]?.string ?? "", summary: tool["description"]?.string,
+                parameters: tool["parameters"].flatMap { $0.isNull ? nil : $0 })
         }
         try ChatFields.check(tools, limits, at: { "tools[\($0)].name" })
         return tools
@@ -134,16 +135,6 @@ enum ResponseFields {
 extension Service {
     /// Reads a body of `/v1/responses`.
     func responseInput(_ body: RequestBody) throws(RequestError) -> ChatInput {
-        if let previous = body.string("previous_response_id") {
-            throw .field(
-                param: "previous_response_id",
-                message:
-                    "is \(JSONOutput.string(previous)); responses are not stored here, send the "
-                    + "whole conversation as 'input'")
-        }
-        guard !body.bool("background") else {
-            throw .field(param: "background", message: "is not supported; leave it out")
-        }
         var parameters = configuration.sampling
         if let value = body.float("temperature") { parameters.temperature = value }
         if let value = body.float("top_p") { parameters.topP = value }

@@ -2,7 +2,7 @@
 
 import { apiKey, getJSON, patiently, post } from "./api.js";
 import { byId, h, isSure } from "./dom.js";
-import { saveSettings, settings } from "./store.js";
+import { saveSettings, settings, usualSampling } from "./store.js";
 import { t } from "./strings.js";
 
 // Name, least, greatest, step.
@@ -61,7 +61,7 @@ export function startSettings({ deleteAll, count }) {
     loadModels();
   });
   byId("reset").addEventListener("click", () => {
-    Object.assign(settings, { sampling: {}, stops: "", extra: "" });
+    Object.assign(settings, { sampling: usualSampling(), stops: "", extra: "" });
     saveSettings();
     showSettings();
   });

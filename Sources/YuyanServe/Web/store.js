@@ -11,8 +11,11 @@ function read(key, fallback) {
   }
 }
 
+/** Small models wander at the API's own default, a temperature of 1 with all tokens kept. */
+export const usualSampling = () => ({ temperature: 0.7, top_p: 0.9 });
+
 export const settings = {
-  system: "", sampling: {}, stops: "", extra: "", chances: false, model: "",
+  system: "", sampling: usualSampling(), stops: "", extra: "", chances: false, model: "",
   ...read("yuyan.settings", {}),
 };
 

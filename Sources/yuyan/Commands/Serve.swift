@@ -86,6 +86,12 @@ struct Serve: ParsableCommand {
         var configuration = ServiceConfiguration()
         configuration.allowsAdapterChanges = !self.engine.fixedAdapters
         configuration.maxSamples = min(configuration.maxSamples, self.engine.maxSequences)
+        if server.samplingDefaults == .model {
+            configuration.sampling = try SamplingParameters(
+                advisedBy: Checkpoint(path: loaded.path))
+            let advice = configuration.sampling.advice
+            if !advice.isEmpty { Terminal.write("sampling by the model's advice: \(advice)\n") }
+        }
         let service = Service(
             engine: engine, text: try loaded.servedText(modelID: name), adapters: adapters,
             configuration: configuration, observer: observer)

@@ -282,6 +282,62 @@ struct SchedulerTests {
         #expect(scheduler.counters.prefixHits == 3 * 160)
     }
 
+    /// Computes a plan as an engine would; what is done leaves.
+    private func run(_ plan: StepPlan, on scheduler: inout Scheduler, length: Int) {
+        for item in plan.items {
+            scheduler.complete(item, chosen: item.reachesEnd ? [Int32(item.sequence)] : [])
+            guard let sequence = scheduler.sequences[item.sequence],
+                sequence.tokens.count >= length
+            else { continue }
+            scheduler.remove(item.sequence)
+        }
+    }
+
+    @Test("keeps a full pool full: at least 96 % of it are tokens that somebody reads")
+    func fullPool() {
+        let (blocks, length) = (364, 800)
+        var scheduler = Scheduler(configuration: EngineConfiguration(), blockCount: blocks)
+        for id in 0..<48 { scheduler.enqueue(sequence(id, (0..<600).map { Int32($0 + id * 7) })) }
+        var shares: [Double] = []
+        while !scheduler.sequences.isEmpty {
+            let plan = scheduler.plan()
+            run(plan, on: &scheduler, length: length)
+            guard plan.waitsForBlocks else { continue }
+            let live = scheduler.running.reduce(0) {
+                $0 + (scheduler.sequences[$1]?.computed ?? 0)
+            }
+            shares.append(Double(live) / Double(blocks * scheduler.blockTokens))
+        }
+        #expect(shares.count > 200)
+        // What ended in a step has left it; the median does not see these few.
+        #expect(shares.sorted()[shares.count / 2] > 0.97)
+        #expect(shares.reduce(0, +) / Double(shares.count) > 0.96)
+    }
+
+    @Test("takes no more blocks from the last than are needed, and it keeps what the others hold")
+    func shrinks() throws {
+        var scheduler = Scheduler(configuration: EngineConfiguration(), blockCount: 8)
+        scheduler.enqueue(sequence(0, (0..<96).map { Int32($0) }))
+        scheduler.enqueue(sequence(1, (0..<127).map { Int32($0 + 500) }))
+        for _ in 0..<3 { run(scheduler.plan(), on: &scheduler, length: .max) }
+        // 4 blocks each, the second one's full: its next token wants a fifth.
+        #expect(scheduler.allocator.availableCount == 0)
+        var stalled = 0
+        while scheduler.sequences[0]?.blocks.count == 4 {
+            let plan = scheduler.plan()
+            stalled += plan.waitsForBlocks && plan.items.map(\.sequence) == [0] ? 1 : 0
+            run(plan, on: &scheduler, length: .max)
+        }
+        #expect(stalled > 20)
+        let second = try #require(scheduler.sequences[1])
+        #expect(scheduler.running == [0, 1])
+        #expect(second.blocks.count == 3 && second.computed == 96 && second.registered == 3)
+        // It goes on from there as soon as the first is done.
+        scheduler.remove(0)
+        let item = try #require(scheduler.plan().items.first)
+        #expect(item.sequence == 1 && item.firstPosition == 96 && item.reachesEnd)
+    }
+
     @Test("gives every running answer a token in every step, whatever prompts come")
     func noStarvation() {
         var configuration = EngineConfiguration()

@@ -70,10 +70,12 @@ struct DisconnectTests {
                 return client
             }
             try await Task.sleep(for: .milliseconds(400))
-            // 16 KiB each. The system's socket buffers take what its limits allow, some megabytes
-            // to each side; then the stream stands still.
+            // 16 KiB each. On their way are at most: 64 KiB before the event loop sees them, the
+            // channel's high watermark of 64 KiB and what the loop was given beyond it (64 KiB),
+            // 128 KiB that the system has not sent and one segment of 64 KiB, and the reader's 8 KiB:
+            // 25 pieces. As many again are left to systems that count a buffer's overhead too.
             let produced = scripted.handler.produced.load(ordering: .relaxed)
-            #expect((1...2000).contains(produced))
+            #expect((1...50).contains(produced), "\(produced)")
             try await Task.sleep(for: .milliseconds(100))
             #expect(scripted.handler.produced.load(ordering: .relaxed) == produced)
             await scripted.wait("the reader is cut off") {
