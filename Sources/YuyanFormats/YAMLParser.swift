@@ -80,8 +80,10 @@ struct YAMLParser {
                 throw error(
                     "expected `key: value`; does a text go on from the line before? Quote it")
             }
+            if starts(with: "<<"), end == position + 2 {
+                throw error("merge keys (<<) are not read; write the keys out")
+            }
             let key = try self.key(until: end)
-            if key == "<<" { throw error("merge keys (<<) are not read; write the keys out") }
             if let first = lines.updateValue(keyLine, forKey: key) {
                 throw error("'\(key)' occurs twice; first in line \(first)")
             }

@@ -5,9 +5,9 @@ extension Recipe {
     public struct Model: Sendable, Hashable {
         /// A GGUF file, a Hugging Face folder or a cached name.
         public var path = ""
-        /// Adapters to begin with: the last is trained on, those before it are merged.
+        /// An adapter to go on training from.
         public var adapters: [String] = []
-        /// Whether all given adapters are merged and a fresh one is trained.
+        /// Whether given adapters are merged and a fresh one is trained; refused so far.
         public var createsNewAdapter = false
         /// Whether weights are drawn at random; `path` then gives configuration and tokenizer only.
         public var fromScratch = false
@@ -47,10 +47,10 @@ extension Recipe {
             "A GGUF file, a Hugging Face folder or a cached name; required."),
         RecipeKey(
             "adapter_name_or_path", \.model.adapters,
-            "PEFT folders to begin with: the last is trained on, those before it are merged."),
+            "A PEFT folder to go on training from; its ranks and targets must be the recipe's."),
         RecipeKey(
             "create_new_adapter", \.model.createsNewAdapter,
-            "Merge all given adapters and train a fresh one."),
+            "Refused so far: merge adapters with `yuyan adapter merge` first."),
         RecipeKey(
             "train_from_scratch", \.model.fromScratch,
             "Draw the weights at random; the model's folder gives configuration and tokenizer."),

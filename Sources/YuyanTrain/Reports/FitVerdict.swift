@@ -31,6 +31,14 @@ public enum FitVerdict: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    private static func english(_ gap: Double) -> String {
+        "\(gap.magnitude.shortText) \(gap < 0 ? "below" : "above") training loss"
+    }
+
+    private static func chinese(_ gap: Double) -> String {
+        "比训练损失\(gap < 0 ? "低" : "高") \(gap.magnitude.shortText)"
+    }
+
     /// One sentence in English.
     public var description: String { text.english }
 
@@ -45,22 +53,22 @@ public enum FitVerdict: Sendable, Hashable, CustomStringConvertible {
         case .improving(let gap):
             (
                 "No over-fitting seen: validation loss was lowest at the end "
-                    + "(\(gap.shortText) above training loss).",
-                "未见过拟合：验证损失在结束时最低（比训练损失高 \(gap.shortText)）。"
+                    + "(\(Self.english(gap))).",
+                "未见过拟合：验证损失在结束时最低（\(Self.chinese(gap))）。"
             )
         case .overfitting(let step, let worse, let gap):
             (
                 "Over-fitting since step \(step): validation loss rose by "
-                    + "\((worse * 100).shortText) % from its best, \(gap.shortText) above training "
-                    + "loss; train shorter, or use load_best_model_at_end.",
+                    + "\((worse * 100).shortText) % from its best, \(Self.english(gap)); "
+                    + "train shorter, or use load_best_model_at_end.",
                 "自第 \(step) 步起过拟合：验证损失比最低时高 \((worse * 100).shortText)%，"
-                    + "比训练损失高 \(gap.shortText)；请缩短训练或使用 load_best_model_at_end。"
+                    + "\(Self.chinese(gap))；请缩短训练或使用 load_best_model_at_end。"
             )
         case .level(let step, let gap):
             (
                 "Validation has not improved since step \(step) "
-                    + "(\(gap.shortText) above training loss).",
-                "验证损失自第 \(step) 步起未再下降（比训练损失高 \(gap.shortText)）。"
+                    + "(\(Self.english(gap))).",
+                "验证损失自第 \(step) 步起未再下降（\(Self.chinese(gap))）。"
             )
         }
     }

@@ -4,6 +4,14 @@ import YuyanFormats
 
 @testable import YuyanTrain
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 @Suite("report.html")
 struct ReportPageTests {
     private var page: ReportPage {
@@ -25,6 +33,10 @@ struct ReportPageTests {
     @Test("the page is what it was", .tags(.snapshot))
     func snapshot() throws {
         let path = Goldens.path("formats/report.html")
+        // To be looked at in a browser, then committed.
+        if getenv("YUYAN_RECORD_SNAPSHOTS") != nil {
+            try writeAtomically(path) { try $0.write(page.html) }
+        }
         let file = try MappedFile(path: path)
         let golden = file.withBytes { all in
             all.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }

@@ -41,6 +41,7 @@ struct TinyRun {
     func run(in path: String) throws -> RunOutcome {
         var recipe = recipe
         recipe.run.outputFolder = path
+        if hasValidation { recipe.data.validationSize = 3 }
         let folder = RunFolder(path)
         let lock = try folder.claim()
         defer { withExtendedLifetime(lock) {} }

@@ -16,7 +16,8 @@ struct TrainerStateTests {
         state.cursor = DataCursor(epoch: 1, index: 1024, offset: 3)
         state.microBatchesDone = 5
         state.history = [
-            ["step": 1, "loss": .double(0.1 + 0.2), "epoch": 1.0], ["step": 2, "loss": 5e-324],
+            ["step": 1, "loss": .double(0.1 + 0.2), "epoch": 1.0],
+            ["step": 2, "loss": .double(.leastNonzeroMagnitude)],
         ]
         state.best = TrainerState.Best(value: 1.1, step: 4, isSaved: true)
         state.evaluationsSinceBest = 2
