@@ -1,3 +1,5 @@
+import YuyanText
+
 /// A stretch of an answer of one kind, as the dialects of messages and responses list them.
 enum AnswerBlock: Hashable, Sendable {
     case reasoning(String)

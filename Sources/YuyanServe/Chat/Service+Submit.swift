@@ -1,4 +1,5 @@
 import YuyanEngine
+import YuyanText
 
 extension Service {
     /// Hands a job to the engine.

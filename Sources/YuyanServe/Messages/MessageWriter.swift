@@ -1,5 +1,6 @@
 import YuyanEngine
 import YuyanFormats
+import YuyanText
 
 /// Writes answers in the shape of Anthropic's messages, whole or as events.
 struct MessageWriter {

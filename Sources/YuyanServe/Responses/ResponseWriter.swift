@@ -1,5 +1,6 @@
 import YuyanEngine
 import YuyanFormats
+import YuyanText
 
 /// Writes answers of `/v1/responses`, whole or as events.
 struct ResponseWriter {

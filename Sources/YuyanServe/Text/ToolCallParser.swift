@@ -1,4 +1,5 @@
 import YuyanFormats
+import YuyanText
 
 /// Finds calls of tools in an answer that arrives in pieces.
 ///
