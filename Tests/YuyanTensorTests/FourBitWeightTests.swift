@@ -248,7 +248,7 @@ struct FourBitWeightTests {
     func badTensors() throws {
         let (file, weight) = try stored("nf4.double")
         #expect(try FourBitWeight(file.tensor("nf4.values")) { try? file.tensor($0) } == nil)
-        func read(_ change: (String) -> TensorEntry?) throws {
+        func read(_ change: @escaping (String) -> TensorEntry?) throws {
             _ = try FourBitWeight(file.tensor("nf4.double.weight")) {
                 change($0) ?? (try? file.tensor($0))
             }
