@@ -22,7 +22,9 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
     case noSupervisedTokens(step: Int)
     /// The data ended before the run.
     case noMoreData(step: Int)
-    /// A memory of the file system or the file is damaged.
+    /// A checkpoint could not be written; those before it are as they were.
+    case notSaved(checkpoint: String, reason: String)
+    /// A file of a checkpoint does not say what it should.
     case damagedState(file: String, what: String)
 
     /// What happened, where, and what to do next.
@@ -57,6 +59,9 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
                 + "or look at the data's answers"
         case .noMoreData(let step):
             "step \(step): there are no more data; were files changed since the run began?"
+        case .notSaved(let checkpoint, let reason):
+            "\(checkpoint): not saved: \(reason); older checkpoints are as they were; make room and "
+                + "run the same command again"
         case .damagedState(let file, let what):
             "\(file): \(what); remove this checkpoint to go on from the one before"
         }

@@ -59,12 +59,17 @@ package struct RunFolder {
 
     /// Writes a checkpoint that appears whole or not at all, in place of one of the same step.
     ///
-    /// - Throws: What `fill` throws, or `FormatError.cannotWrite`; older checkpoints stay as they were.
+    /// - Throws: What `fill` throws, or `RunError.notSaved`; older checkpoints stay as they were.
     package func save(step: Int, _ fill: (_ folder: String) throws -> Void) throws -> Checkpoint {
         let result = Checkpoint(step: step, path: place("checkpoint-\(step)"))
         var status = stat()
         if lstat(result.path, &status) == 0 { try remove(result) }
-        try createFolderAtomically(result.path, fill)
+        do {
+            try createFolderAtomically(result.path, fill)
+        } catch FormatError.cannotWrite(_, let reason) {
+            // The file is in a folder that is gone by now.
+            throw RunError.notSaved(checkpoint: result.path, reason: reason)
+        }
         return result
     }
 
