@@ -51,7 +51,9 @@ struct Chart {
                 + "<text class=\"tick end\" x=\"\((Self.left - 6).svg)\" y=\"\((y(tick) + 4).svg)\">"
                 + "\(tick.shortText)</text>\n"
         }
-        for tick in horizontal.ticks where tick >= firstX && tick <= lastX {
+        // Steps are whole.
+        for tick in horizontal.ticks
+        where tick >= firstX && tick <= lastX && tick == tick.rounded() {
             svg +=
                 "<text class=\"tick middle\" x=\"\(x(tick).svg)\" "
                 + "y=\"\((Self.height - 12).svg)\">\(tick.shortText)</text>\n"
