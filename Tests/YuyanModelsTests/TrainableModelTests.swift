@@ -11,7 +11,7 @@ private let trainedCases = [
 ]
 
 /// Adapters that peft trained for twenty steps.
-private let adapterCases: [(name: String, base: String, configuration: LowRankConfiguration)] = [
+private let trainedAdapters: [(name: String, base: String, configuration: LowRankConfiguration)] = [
     ("llama-all", "llama-gqa", lowRank(4, 8, .allLinear)),
     (
         "llama-qv", "llama-gqa",
@@ -99,9 +99,9 @@ struct TrainableModelTests {
             Tolerance(absolute: 1e-4))
     }
 
-    @Test("follows peft for twenty steps", arguments: adapterCases.map(\.name))
+    @Test("follows peft for twenty steps", arguments: trainedAdapters.map(\.name))
     func followsPEFT(_ name: String) throws {
-        let entry = try #require(adapterCases.first { $0.name == name })
+        let entry = try #require(trainedAdapters.first { $0.name == name })
         let golden = try GoldenFile("training/adapters.\(name).safetensors")
         let file = try GoldenFile("adapters/\(name)/adapter_model.safetensors")
         let base = try ModelCase(folder: entry.base)

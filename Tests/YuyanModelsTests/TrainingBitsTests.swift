@@ -94,13 +94,14 @@ struct TrainingBitsTests {
         model.parametersChanged(on: device)
         var random = SeededGenerator(seed: 11)
         let lengths = [13, 2, 33, 5, 40, 8]
-        let samples = lengths.map { length in
-            (
-                tokens: (0..<length).map { _ in Int32.random(in: 3..<60, using: &random) },
-                weights: (0..<length).map { _ in
-                    [Float(0), 1, 0.5, 1].randomElement(using: &random) ?? 1
-                }
-            )
+        let choices: [Float] = [0, 1, 0.5, 1]
+        var samples: [(tokens: [Int32], weights: [Float])] = []
+        for length in lengths {
+            let tokens = (0..<length).map { _ in Int32.random(in: 3..<60, using: &random) }
+            let weights = (0..<length).map { _ in
+                choices[Int.random(in: 0..<4, using: &random)]
+            }
+            samples.append((tokens, weights))
         }
         let total = samples.reduce(0.0) { sum, sample in
             sample.weights.dropFirst().reduce(sum) { $0 + Double($1) }
@@ -111,8 +112,8 @@ struct TrainingBitsTests {
             let part = samples[first..<min(samples.count, first + min(99, way.samplesPerCall))]
             try model.addGradients(
                 of: TrainingTokens(
-                    tokens: part.flatMap(\.tokens), weights: part.flatMap(\.weights),
-                    lengths: part.map(\.tokens.count), firstToken: UInt64(tokensBefore)),
+                    tokens: part.flatMap { $0.tokens }, weights: part.flatMap { $0.weights },
+                    lengths: part.map { $0.tokens.count }, firstToken: UInt64(tokensBefore)),
                 normalizer: total, statistics: &statistics, seed: 3, on: device)
             first += part.count
             tokensBefore += part.reduce(0) { $0 + $1.tokens.count }
