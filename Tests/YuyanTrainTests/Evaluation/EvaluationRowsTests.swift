@@ -1,4 +1,5 @@
 import Testing
+import YuyanEngine
 import YuyanFormats
 
 @testable import YuyanTrain
