@@ -83,7 +83,7 @@ struct DivergenceTests {
     @Test("quantiles interpolate between neighbours, from the least to the greatest")
     func quantiles() throws {
         let rows = [3.0, 0.0, 1.0, 2.0].map {
-            RowDivergence(loss: 1, baseLoss: 1, divergence: $0, sameTop: true)
+            RowDivergence(loss: 1, baseLoss: 1, divergence: $0, sameTop: true, logitChange: 0)
         }
         let result = Divergence(rows)
         expectClose(
