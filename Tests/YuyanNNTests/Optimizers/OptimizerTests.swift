@@ -118,6 +118,7 @@ struct OptimizerTests {
         let width = configuration.statePrecision == .dynamic8 ? 1 + 4.0 / 256 : 4
         let expected = states * width + (rounding.keepsMasters ? 4 : 0)
         #expect(abs(perElement - expected) < 0.02)
+        withExtendedLifetime(folder) {}
     }
 
     @Test("leaves parameters without a gradient alone, and counts their steps apart")
@@ -157,6 +158,7 @@ struct OptimizerTests {
             }
             #expect(parameter.current.allSatisfy { $0 == 0 }, "\(name)")
         }
+        withExtendedLifetime(folder) {}
     }
 
     @Test("refuses a saved state that does not fit, by the array's name")

@@ -41,7 +41,8 @@ struct UpdateRuleTests {
             // errors of its terms, half a unit in their last place. Squares do not cancel.
             expectClose(
                 optimizer.floats("w.\(state)"), try golden.floats("\(name).\(state)"),
-                Tolerance(absolute: state == "exp_avg_sq" ? 1e-12 : 3e-8, relative: 2e-6), "\(name), \(state)")
+                Tolerance(absolute: state == "exp_avg_sq" ? 1e-12 : 3e-8, relative: 2e-6),
+                "\(name), \(state)")
         }
         #expect(optimizer.stepCount == 10)
     }
