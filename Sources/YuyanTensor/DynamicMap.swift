@@ -43,12 +43,13 @@ package struct DynamicMap: Sendable {
         }
     }
 
-    /// `parts + 1` numbers, as torch spaces them: from either end to the middle.
+    /// `parts + 1` numbers, as torch spaces them: from either end to the middle, each rounded once.
     private static func evenly(from start: Float, to end: Float, parts: Int) -> [Float] {
         let step = (end - start) / Float(parts)
         return (0...parts).map { index in
             index < (parts + 1) / 2
-                ? start + step * Float(index) : end - step * Float(parts - index)
+                ? start.addingProduct(step, Float(index))
+                : end.addingProduct(-step, Float(parts - index))
         }
     }
 

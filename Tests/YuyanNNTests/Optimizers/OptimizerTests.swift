@@ -105,8 +105,9 @@ struct OptimizerTests {
         let parameters = parameters()
         let configuration = try settings.configuration(of: name)
         let group = ParameterGroup(parameters)
+        let folder = TemporaryFolder()
         let optimizer = try Optimizer(
-            configuration, groups: [group], weights: rounding, pagesIn: TemporaryFolder().path)
+            configuration, groups: [group], weights: rounding, pagesIn: folder.path)
         let predicted = configuration.stateBytes(of: [group], weights: rounding)
         let arrays = optimizer.arrays.reduce(0) { $0 + $1.byteCount }
         #expect(arrays <= predicted && predicted <= arrays + 64 * optimizer.arrays.count)
@@ -117,6 +118,7 @@ struct OptimizerTests {
         let width = configuration.statePrecision == .dynamic8 ? 1 + 4.0 / 256 : 4
         let expected = states * width + (rounding.keepsMasters ? 4 : 0)
         #expect(abs(perElement - expected) < 0.02)
+        withExtendedLifetime(folder) {}
     }
 
     @Test("leaves parameters without a gradient alone, and counts their steps apart")
@@ -143,18 +145,20 @@ struct OptimizerTests {
 
     @Test("keeps zeros zero, as padding must stay")
     func padding() throws {
+        let folder = TemporaryFolder()
         for name in Self.names {
             let parameter = PlainParameter("w", [Float](repeating: 0, count: 8192))
             let optimizer = try Optimizer(
                 settings.configuration(of: name),
                 groups: [ParameterGroup([parameter], weightDecay: 0.1)],
-                pagesIn: TemporaryFolder().path)
+                pagesIn: folder.path)
             for _ in 0..<3 {
                 parameter.setGradient([Float](repeating: 0, count: 8192))
                 optimizer.step(learningRate: 0.1, on: Device(threads: 1))
             }
             #expect(parameter.current.allSatisfy { $0 == 0 }, "\(name)")
         }
+        withExtendedLifetime(folder) {}
     }
 
     @Test("refuses a saved state that does not fit, by the array's name")
