@@ -83,9 +83,11 @@ struct DivergenceTests {
     @Test("quantiles interpolate between neighbours, from the least to the greatest")
     func quantiles() throws {
         let rows = [3.0, 0.0, 1.0, 2.0].map {
-            RowDivergence(loss: 1, baseLoss: 1, divergence: $0, sameTop: true, logitChange: 0)
+            RowDivergence(
+                loss: 1, baseLoss: 1, divergence: $0, sameTop: true, logitChange: Float($0) / 2)
         }
         let result = Divergence(rows)
+        #expect(result.largestLogitChange == 1.5)
         expectClose(
             [0, 0.25, 0.5, 0.99, 1].map(result.quantile), [0, 0.75, 1.5, 2.97, 3],
             Tolerance(absolute: 1e-12))
