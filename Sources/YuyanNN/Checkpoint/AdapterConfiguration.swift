@@ -74,8 +74,6 @@ struct AdapterConfiguration: Sendable {
         targets = try reader.names(wanted.targets, key: "lora_target")
         excluded = try wanted.excluded.map { try reader.names($0, key: "exclude_modules") }
         layers = wanted.layers
-        baseModel = nil
-        saved = []
         guard wanted.dropout >= 0, wanted.dropout < 1 else {
             throw AdapterError.configuration(
                 file: file, key: "lora_dropout", found: "\(wanted.dropout)",
