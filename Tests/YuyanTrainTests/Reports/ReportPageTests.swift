@@ -1,16 +1,6 @@
-import TestSupport
 import Testing
-import YuyanFormats
 
 @testable import YuyanTrain
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
 
 @Suite("report.html")
 struct ReportPageTests {
@@ -28,20 +18,6 @@ struct ReportPageTests {
             memory: [("weights", 3 << 20), ("gradients", 1 << 20)], measuredPeak: 5 << 20,
             samples: [.init(prompt: "<|im_start|>", before: "a", after: "b", reference: "c")],
             recipe: "a: \"<b>\"\n")
-    }
-
-    @Test("the page is what it was", .tags(.snapshot))
-    func snapshot() throws {
-        let path = Goldens.path("formats/report.html")
-        // To be looked at in a browser, then committed.
-        if getenv("YUYAN_RECORD_SNAPSHOTS") != nil {
-            try writeAtomically(path) { try $0.write(page.html) }
-        }
-        let file = try MappedFile(path: path)
-        let golden = file.withBytes { all in
-            all.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
-        }
-        #expect(page.html == golden)
     }
 
     @Test("nothing of a run is taken for markup, and nothing is loaded from elsewhere")
@@ -101,8 +77,4 @@ struct ReportPageTests {
             (-0.5, "-0.5"), (1e12, "1e+12"), (99.996, "100"), (0.12345, "0.1235"),
         ])
     func shortens(value: Double, text: String) { #expect(value.shortText == text) }
-}
-
-extension Tag {
-    @Tag static var snapshot: Self
 }
