@@ -8,15 +8,17 @@ CHECKED := -c release --explicit-target-dependency-import-check error
 YUYAN := .build/release/yuyan
 MINUTES ?= 10
 CLIENTS ?= 64
-# Tests see internals, which is another build of every file: a folder of its own keeps both fresh.
-TEST := test $(CHECKED) --scratch-path .build/tests
+# Tests see internals, and a target says so to its compiler (Package.swift). Other flags are the same,
+# so the packages are built once, in one folder, for `make build` and `make test`.
+TESTABLE := YUYAN_TESTABLE=1 $(SWIFT)
+TEST := test $(CHECKED) --skip-build
 
 # Ends with one line if the program $1 is missing; $2 says where to get it.
 need = $(if $(shell command -v $1),,$(error $1 is missing: $2))
 
 .DEFAULT_GOAL := help
 .PHONY: help run build model test test-models lint fuzz check-neon page goldens bench-peers \
-        bench-serve test-clients soak clean
+        bench-serve test-clients test-page soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -32,20 +34,20 @@ build: .need-swift ## Build the release binary, .build/release/yuyan
 model: ## Fetch SmolLM2-135M-Instruct into YUYAN_HOME, by default ~/.cache/yuyan
 	@scripts/fetch-model smollm2-135m
 
-test: build ## Build and run all tests in release configuration
-	@$(SWIFT) $(TEST)
+test: .testable ## Build and run all tests in release configuration
+	@$(TESTABLE) $(TEST)
 
-test-models: build ## Run the tests that want the Qwen2.5-Coder models too
+test-models: .testable ## Run the tests that want the Qwen2.5-Coder models too
 	@scripts/fetch-model smollm2-135m
 	@scripts/fetch-model qwen2.5-coder-0.5b
 	@scripts/fetch-model qwen2.5-coder-1.5b
-	@YUYAN_MODEL_TESTS=1 $(SWIFT) $(TEST)
+	@YUYAN_MODEL_TESTS=1 $(TESTABLE) $(TEST)
 
 lint: .need-swift ## Check the format of all Swift files
 	@$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
 
-fuzz: .need-swift ## Send 1,000,000 damaged inputs (YUYAN_FUZZ) through the readers
-	@YUYAN_FUZZ=$${YUYAN_FUZZ:-1000000} $(SWIFT) $(TEST) --filter FuzzTests
+fuzz: .testable ## Send 1,000,000 damaged inputs (YUYAN_FUZZ) through the readers
+	@YUYAN_FUZZ=$${YUYAN_FUZZ:-1000000} $(TESTABLE) $(TEST) --filter FuzzTests
 
 check-neon: ## Check that the NEON kernels compile, on any machine with clang
 	$(call need,clang,it comes with Swift; Debian: apt-get install clang)
@@ -69,11 +71,18 @@ test-clients: build model ## Point openai, anthropic, langchain, lm-eval and oth
 	@python=$$(scripts/client-venv) && cd Tools/clients && \
 	    YUYAN="$(abspath $(YUYAN))" $$python -m pytest $(PYTEST)
 
+test-page: build model ## Drive the page in headless Chromium; screenshots go to SCREENSHOTS
+	@node --test Tools/web/ && YUYAN="$(abspath $(YUYAN))" scripts/test-page $(SCREENSHOTS)
+
 soak: build model ## Ten minutes (MINUTES) of 64 clients (CLIENTS) that misbehave
 	@python3 Tools/load/soak.py --yuyan $(YUYAN) --minutes $(MINUTES) --clients $(CLIENTS)
 
 clean: ## Remove what was built
 	@rm -rf .build
+
+.PHONY: .testable
+.testable: .need-swift
+	@$(TESTABLE) build $(CHECKED) --build-tests
 
 .PHONY: .need-swift
 .need-swift:

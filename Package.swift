@@ -16,6 +16,11 @@ let layers: [(name: String, imports: [String], products: [Target.Dependency])] =
         []
     ),
     (
+        "YuyanTrain",
+        ["YuyanEngine", "YuyanModels", "YuyanNN", "YuyanText", "YuyanTensor", "YuyanFormats"],
+        [.product(name: "Yams", package: "Yams")]
+    ),
+    (
         "YuyanServe",
         [
             "YuyanEngine", "YuyanConstraints", "YuyanModels", "YuyanNN", "YuyanText",
@@ -36,11 +41,16 @@ let layers: [(name: String, imports: [String], products: [Target.Dependency])] =
 let commandImports = layers.map(\.name)
 let argumentParser: Target.Dependency =
     .product(name: "ArgumentParser", package: "swift-argument-parser")
-let settings: [SwiftSetting] = [
-    .treatAllWarnings(as: .error),
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-]
+// Tests see internals. `make test` asks for that in the folder of the release build, so that the
+// packages below are built once for both; nobody else gets the flag.
+let testable: [SwiftSetting] =
+    Context.environment["YUYAN_TESTABLE"] == nil ? [] : [.unsafeFlags(["-enable-testing"])]
+let settings: [SwiftSetting] =
+    [
+        .treatAllWarnings(as: .error),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+    ] + testable
 
 func dependencies(_ names: [String]) -> [Target.Dependency] { names.map { .target(name: $0) } }
 
@@ -58,6 +68,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         .target(name: "CYuyanKernels", cSettings: [.treatAllWarnings(as: .error)]),

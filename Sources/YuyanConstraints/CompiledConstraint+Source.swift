@@ -16,12 +16,8 @@ extension CompiledConstraint {
         var builder = GrammarBuilder(limits: limits, place: "constraint")
         let root = try source.rule(in: &builder, depth: 0)
         let automaton = try Automaton(builder, root: root, hasByte: vocabulary.hasByte)
-        self.init(automaton, vocabulary, limits)
-        guard start().sufficientTokens <= limits.shortestText else {
-            throw .tooLarge(
-                place: "constraint", what: "bytes in the shortest text that satisfies it",
-                limit: limits.shortestText)
-        }
+        try self.init(automaton, vocabulary, limits)
+        try probe()
     }
 }
 

@@ -10,11 +10,15 @@ public final class CompiledConstraint: Sendable {
     private let limits: ConstraintLimits
     private let current: Mutex<ConstraintStore>
 
-    init(_ automaton: Automaton, _ vocabulary: ConstraintVocabulary, _ limits: ConstraintLimits) {
+    /// - Throws: `.tooLarge` if the beginning of answers takes too much work.
+    init(
+        _ automaton: Automaton, _ vocabulary: ConstraintVocabulary, _ limits: ConstraintLimits
+    ) throws(ConstraintError) {
         self.automaton = automaton
         self.vocabulary = vocabulary
         self.limits = limits
-        current = Mutex(ConstraintStore(automaton, vocabulary, limits))
+        current = Mutex(
+            try ConstraintStore(automaton, vocabulary, limits, budget: ConstraintBudget.most))
     }
 
     /// The state before the first token of an answer.
@@ -25,10 +29,24 @@ public final class CompiledConstraint: Sendable {
     /// The store that has replaced, or now replaces, a full one.
     func freshStore(instead full: ConstraintStore) -> ConstraintStore {
         current.withLock { store in
-            if store === full || store.isFull {
-                store = ConstraintStore(automaton, vocabulary, limits)
+            if store === full || store.isFull,
+                let fresh = try? ConstraintStore(
+                    automaton, vocabulary, limits, budget: ConstraintBudget.unlimited.left)
+            {
+                store = fresh
             }
             return store
+        }
+    }
+
+    /// Looks ahead for work without end, and for answers that are never short enough.
+    func probe() throws(ConstraintError) {
+        var budget = ConstraintBudget()
+        try store.probe(&budget)
+        guard start().sufficientTokens <= limits.shortestText else {
+            throw .tooLarge(
+                place: "constraint", what: "bytes in the shortest text that satisfies it",
+                limit: limits.shortestText)
         }
     }
 }
@@ -40,9 +58,12 @@ final class ConstraintStore: Sendable {
     /// The mask after the end.
     let endTokens: [UInt64]
 
-    init(_ automaton: Automaton, _ vocabulary: ConstraintVocabulary, _ limits: ConstraintLimits) {
+    init(
+        _ automaton: Automaton, _ vocabulary: ConstraintVocabulary, _ limits: ConstraintLimits,
+        budget: Int
+    ) throws(ConstraintError) {
         self.vocabulary = vocabulary
-        masks = Mutex(TokenMasks(automaton, vocabulary, limits))
+        masks = Mutex(try TokenMasks(automaton, vocabulary, limits, budget: budget))
         var words = [UInt64](repeating: 0, count: vocabulary.wordCount)
         for token in vocabulary.endTokens { words[Int(token) / 64] |= 1 << UInt64(token % 64) }
         endTokens = words
@@ -65,18 +86,52 @@ final class ConstraintStore: Sendable {
         masks.withLock { $0.configurations.accepts(configuration) }
     }
 
-    func allowed(_ configuration: Int32, tokensLeft: Int) -> [UInt64] {
-        masks.withLock { $0.allowed(configuration, tokensLeft: tokensLeft) }
+    func allowed(
+        _ configuration: Int32, tokensLeft: Int, _ budget: inout ConstraintBudget
+    ) throws(ConstraintError) -> [UInt64] {
+        try spending(&budget) { masks throws(ConstraintError) in
+            try masks.allowed(configuration, tokensLeft: tokensLeft)
+        }
     }
 
     func tokenDistance(_ configuration: Int32) -> Int {
-        masks.withLock { $0.tokenDistance(configuration) }
+        var budget = ConstraintBudget.unlimited
+        let found = try? spending(&budget) { masks throws(ConstraintError) in
+            try masks.tokenDistance(configuration)
+        }
+        return found ?? Automaton.unreachable
+    }
+
+    func probe(_ budget: inout ConstraintBudget) throws(ConstraintError) {
+        try spending(&budget) { masks throws(ConstraintError) in try masks.probe() }
+    }
+
+    /// Works for as long as a budget allows, and takes what was spent off it.
+    private func spending<Value: Sendable>(
+        _ budget: inout ConstraintBudget,
+        _ work: (inout TokenMasks) throws(ConstraintError) -> Value
+    ) throws(ConstraintError) -> Value {
+        let given = budget.left
+        let (result, left) = masks.withLock { masks -> (Result<Value, ConstraintError>, Int) in
+            masks.configurations.budget = given
+            let result: Result<Value, ConstraintError>
+            do throws(ConstraintError) {
+                result = .success(try work(&masks))
+            } catch {
+                result = .failure(error)
+            }
+            return (result, masks.configurations.budget)
+        }
+        budget.left = max(0, left)
+        return try result.get()
     }
 
     /// The configuration after a token, and whether the text is finished there.
-    func next(_ configuration: Int32, token: Int32) -> (Int32, Bool)? {
-        masks.withLock { masks in
-            let next = masks.next(configuration, token: token)
+    func next(
+        _ configuration: Int32, token: Int32, _ budget: inout ConstraintBudget
+    ) throws(ConstraintError) -> (Int32, Bool)? {
+        try spending(&budget) { masks throws(ConstraintError) in
+            let next = try masks.next(configuration, token: token)
             guard next != Configurations.dead else { return nil }
             return (next, masks.configurations.isExhausted(next))
         }

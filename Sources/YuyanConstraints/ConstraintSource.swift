@@ -28,12 +28,15 @@ public struct ConstraintTag: Sendable {
     public var body: ConstraintSource
     /// The text that closes the piece; may be empty.
     public var end: String
+    /// Most line ends and spaces between `begin` and the body.
+    public var space: Int
 
     /// A piece between `begin` and `end`.
-    public init(begin: String, body: ConstraintSource, end: String) {
+    public init(begin: String, body: ConstraintSource, end: String, space: Int = 0) {
         self.begin = begin
         self.body = body
         self.end = end
+        self.space = space
     }
 }
 
@@ -53,8 +56,9 @@ public struct ConstraintLimits: Sendable, Hashable {
     public var configurations = 40_000
     /// Bytes of token masks kept per constraint.
     public var maskBytes = 32 << 20
-    /// Ways to read the same text that are followed at once; more are given up.
-    public var threads = 4000
+    /// Ways to read the same text, or to go on after it, that are followed at once; more are given
+    /// up.
+    public var threads = 1000
     /// Bytes of the shortest text that satisfies the constraint: no answer could be longer.
     public var shortestText = 1 << 20
 

@@ -20,13 +20,26 @@ public struct ConstraintState: Sendable {
     /// that was asked for before costs a look-up; the first of a place costs a walk of the
     /// vocabulary.
     ///
-    /// - Parameter tokensLeft: Tokens that the answer may still have, this one included; an end token
-    ///   need not be among them. Tokens after which the text could not be closed in time are left
-    ///   out; if none could close it, those on the shortest way are allowed.
-    public mutating func allowedTokens(tokensLeft: Int) -> TokenMask {
+    /// - Parameters:
+    ///   - tokensLeft: Tokens that the answer may still have, this one included; an end token need
+    ///     not be among them. Tokens after which the text could not be closed in time are left out;
+    ///     if none could close it, those on the shortest way are allowed.
+    ///   - budget: Work that may be done for it, and what is left of it afterwards.
+    /// - Throws: `.tooLarge` if the budget is used up; the state is as before.
+    public mutating func allowedTokens(
+        tokensLeft: Int, spending budget: inout ConstraintBudget
+    ) throws(ConstraintError) -> TokenMask {
         if hasEnded { return TokenMask(words: store.endTokens) }
         renewStore()
-        return TokenMask(words: store.allowed(configuration, tokensLeft: tokensLeft))
+        return TokenMask(
+            words: try store.allowed(configuration, tokensLeft: tokensLeft, &budget))
+    }
+
+    /// The tokens that may come next, whatever work it takes.
+    public mutating func allowedTokens(tokensLeft: Int) -> TokenMask {
+        var budget = ConstraintBudget.unlimited
+        let mask = try? allowedTokens(tokensLeft: tokensLeft, spending: &budget)
+        return mask ?? TokenMask(words: [])
     }
 
     /// Tokens that suffice to complete the text: an answer with as many left is never cut short.
@@ -37,13 +50,19 @@ public struct ConstraintState: Sendable {
     /// Whether a token may come next, however many are left.
     public func allows(_ token: Int32) -> Bool {
         if store.isEnd(token) { return hasEnded || store.accepts(configuration) }
-        return !hasEnded && store.next(configuration, token: token) != nil
+        var budget = ConstraintBudget.unlimited
+        let next = try? store.next(configuration, token: token, &budget)
+        return !hasEnded && next != nil
     }
 
     /// Goes on by an allowed token.
     ///
     /// - Precondition: The token is allowed, whether or not the text can still be closed in time.
-    public mutating func accept(_ token: Int32) {
+    /// - Parameter budget: Work that may be done for it, and what is left of it afterwards.
+    /// - Throws: `.tooLarge` if the budget is used up; the state is as before.
+    public mutating func accept(
+        _ token: Int32, spending budget: inout ConstraintBudget
+    ) throws(ConstraintError) {
         if store.isEnd(token) {
             precondition(
                 hasEnded || store.accepts(configuration),
@@ -53,10 +72,20 @@ public struct ConstraintState: Sendable {
             return
         }
         renewStore()
-        guard !hasEnded, let next = store.next(configuration, token: token) else {
+        guard !hasEnded, let next = try store.next(configuration, token: token, &budget) else {
             preconditionFailure("token \(token) is not allowed here")
         }
         (configuration, isFinished) = next
+    }
+
+    /// Goes on by an allowed token, whatever work it takes.
+    public mutating func accept(_ token: Int32) {
+        var budget = ConstraintBudget.unlimited
+        do throws(ConstraintError) {
+            try accept(token, spending: &budget)
+        } catch {
+            preconditionFailure("\(error)")
+        }
     }
 
     /// Leaves a store whose caches are full for a fresh one.

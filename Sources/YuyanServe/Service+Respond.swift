@@ -16,7 +16,9 @@ extension Service {
             // The reader of a cancelled request is gone; what it gets does not matter.
             let failure = RequestError(error)
             let isGone = error is CancellationError
-            timer.report(status: isGone ? 499 : failure.status, error: failure.message)
+            timer.report(
+                status: isGone ? 499 : failure.status,
+                error: isGone ? "cancelled before its end" : failure.logged)
             return .failure(failure, anthropic: endpoint.isAnthropic)
         }
     }

@@ -22,14 +22,6 @@ public struct ServiceConfiguration: Sendable {
     ///
     /// `SamplingParameters(advisedBy:)` makes it what the model's makers advise.
     public var sampling = SamplingParameters()
-    /// Most tokens of an answer where the request says nothing; nil for what the context holds.
-    public var defaultMaxTokens: Int?
-    /// How reasoning is treated where the request says nothing.
-    public var reasoningFormat = ReasoningFormat.auto
-    /// Whether reasoning is repeated under vLLM's newer name `reasoning`.
-    public var repeatsReasoning = false
-    /// `system_fingerprint` of answers; nil for null.
-    public var fingerprint: String?
     /// Whether requests may load and forget adapters; they name folders of the server.
     public var allowsAdapterChanges = true
     /// Compiled constraints kept for the next request that wants the same.

@@ -41,9 +41,9 @@ public struct RequestRecord: Sendable {
     public var duration = Duration.zero
     /// One per sample that ended: `stop`, `length` or `tool_calls`.
     public var finishReasons: [String] = []
-    /// Fields of the body that mean nothing here.
+    /// Fields of the body that mean nothing here, at any depth.
     public var ignoredFields: [String] = []
-    /// The message of the error that ended the request.
+    /// What ended the request too early; holds no values of the request.
     public var error: String?
 
     /// A record of a request that has just arrived.

@@ -19,6 +19,14 @@ struct ServerOptions: ParsableArguments {
     @Option(
         help: "Key that requests must show; may be repeated. YUYAN_API_KEY adds one, out of sight.")
     var apiKey: [String] = []
+    @Flag(help: "Let /metrics be read without a key, for scrapers that cannot send one.")
+    var publicMetrics = false
+    @Option(
+        help: """
+            Address of a proxy whose X-Forwarded-For names the client, for fair queueing; may be \
+            repeated.
+            """)
+    var trustedProxy: [String] = []
     @Option(help: "Origin whose pages may call the API, or *; may be repeated.")
     var cors: [String] = []
     @Option(help: "PEM file of the certificate chain; with --tls-key the server speaks HTTPS.")
@@ -83,6 +91,8 @@ struct ServerOptions: ParsableArguments {
         result.port = port
         result.apiKeys = apiKey
         if let environmentKey, !environmentKey.isEmpty { result.apiKeys.append(environmentKey) }
+        result.hasPublicMetrics = publicMetrics
+        result.trustedProxies = trustedProxy
         result.corsOrigins = cors
         result.tlsCertificate = tlsCert
         result.tlsKey = tlsKey

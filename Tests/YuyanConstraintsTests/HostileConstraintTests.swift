@@ -30,7 +30,6 @@ struct HostileConstraintTests {
         let sources: [ConstraintSource] = [
             .regex(String(repeating: "(", count: deep) + String(repeating: ")", count: deep)),
             .regex("a{1000000000}"), .regex("(a{1000}|b{1000}){99999999999999999999}"),
-            .regex("((a|b?)(c|d?)){100000}"),
             .regex("(((((a?b?){100}c?){100}d?){100}e?){100}f?){500000}"),
             .choice((0..<1_000_000).map { "choice number \($0)" }),
             .gbnf("root ::= " + String(repeating: "(", count: deep)),
@@ -52,7 +51,7 @@ struct HostileConstraintTests {
             let error = failure(source)
             guard case .tooLarge? = error else {
                 // Large lists may also fit.
-                if index != 11 { Issue.record("\(index): \(String(describing: error))") }
+                if index != 10 { Issue.record("\(index): \(String(describing: error))") }
                 continue
             }
         }

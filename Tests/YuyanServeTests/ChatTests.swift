@@ -152,7 +152,7 @@ struct ChatTests {
         arguments: [
             (EngineError.overloaded(waiting: 9, retryAfterSeconds: 4), 429),
             (.draining, 503), (.cacheTooSmall(tokens: 9, capacity: 8), 400), (.failed("x"), 500),
-            (.invalid(field: "seed", message: "no"), 400),
+            (.invalid(field: "seed", message: "no"), 400), (.constraintTooCostly("x"), 400),
         ])
     func refusals(_ error: EngineError, _ status: Int) async throws {
         for stream in [false, true] {
@@ -196,6 +196,44 @@ struct ChatTests {
         for _ in 0..<2 { _ = await fixture.post("/v1/chat/completions", body) }
         let found = fixture.engine.requests.compactMap(\.constraint)
         #expect(found.count == 2 && found[0] === found[1])
+    }
+
+    @Test("refuses a form of structured output that it does not know")
+    func unknownForm() async throws {
+        let fixture = try ServiceFixture()
+        let (status, body) = try await fixture.json(
+            "/v1/chat/completions",
+            Self.hello + #", "structured_outputs": {"structural_tag": {"type": "x"}}}"#)
+        #expect(status == 400)
+        #expect(body.at("error", "param")?.string == "structured_outputs.structural_tag")
+    }
+
+    @Test("records names of ignored fields at any depth, and no values")
+    func records() async throws {
+        let fixture = try ServiceFixture()
+        let body = #"""
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "secret words", \#
+            "cache_control": {"x": 1}}]}], "stream_options": {"more": 1}, "mirostat": 2, \#
+            "samplers": ["a"], "secret words here": 1}
+            """#
+        _ = await fixture.post("/v1/chat/completions", body)
+        _ = await fixture.post(
+            "/v1/chat/completions", #"{"messages": [{"role": "secret words", "content": "x"}]}"#)
+        _ = await fixture.post(
+            "/v1/chat/completions", Self.hello + #", "logit_bias": {"secret words": 1}}"#)
+        _ = await fixture.post("/v1/chat/completions", Self.hello + #", "model": "secret words"}"#)
+        _ = await fixture.post("/v1/chat/completions", #"{"secret words"#)
+        let records = fixture.observer.records
+        #expect(records.count == 5)
+        #expect(
+            records.first?.ignoredFields == [
+                "messages[].content[].cache_control", "mirostat", "samplers",
+                "stream_options.more", "…",
+            ])
+        #expect(records[1].error?.contains("messages[0].role") == true)
+        for record in records {
+            #expect(!"\(record.error ?? "") \(record.ignoredFields)".contains("secret"))
+        }
     }
 
     @Test("splits reasoning off where the model's template knows it")

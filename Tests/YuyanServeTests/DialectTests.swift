@@ -54,6 +54,24 @@ struct MessageTests {
         #expect(prompt.contains(#"{"name": "f", "arguments": {"a": 1}}"#))
     }
 
+    @Test("give an answer the form that output_config or output_format asks for")
+    func form() async throws {
+        let format = #"{"type": "json_schema", "schema": {"type": "integer"}}"#
+        for field in [
+            #""output_config": {"format": \#(format), "effort": "low"}"#,
+            #""output_format": \#(format)"#,
+        ] {
+            let fixture = try ServiceFixture(answer: "7")
+            let (status, _) = try await fixture.json("/v1/messages", Self.ask + ", \(field)}")
+            #expect(status == 200 && fixture.engine.requests[0].constraint != nil)
+        }
+        let fixture = try ServiceFixture()
+        let (status, error) = try await fixture.json(
+            "/v1/messages", Self.ask + #", "output_config": {"format": {"type": "poem"}}}"#)
+        #expect(status == 400)
+        #expect(error.at("error", "message")?.string?.contains("output_config.format") == true)
+    }
+
     @Test("streams events in Anthropic's order")
     func stream() async throws {
         let fixture = try ServiceFixture(
@@ -102,6 +120,46 @@ struct ResponseTests {
             "/v1/responses", #"{"input": "Hi", "max_output_tokens": 1}"#)
         #expect(cut["status"]?.string == "incomplete")
         #expect(cut.at("incomplete_details", "reason")?.string == "max_output_tokens")
+    }
+
+    @Test("says what was used where the request said nothing")
+    func echo() async throws {
+        var configuration = ServiceConfiguration()
+        configuration.sampling.temperature = 0.25
+        configuration.sampling.topP = 0.5
+        let fixture = try ServiceFixture(configuration: configuration)
+        let (_, body) = try await fixture.json("/v1/responses", #"{"input": "Hi"}"#)
+        #expect(body["temperature"]?.double == 0.25 && body["top_p"]?.double == 0.5)
+        let (_, own) = try await fixture.json(
+            "/v1/responses", #"{"input": "Hi", "temperature": 2, "top_p": 1}"#)
+        #expect(own["temperature"]?.double == 2 && own["top_p"]?.double == 1)
+    }
+
+    @Test("whole and streamed, list the log-probabilities of the text's tokens and of no others")
+    func sameScores() async throws {
+        let answer = "<think>\nHm.\n</think>\n\nLook here." + ToolTests.call(#"{"a": [1]}"#)
+        let fixture = try ServiceFixture(template: ServiceFixture.qwen3, answer: answer)
+        let ask = #"""
+            {"input": "Hi", "top_logprobs": 1, "tools": [{"type": "function", "name": "f", \#
+            "parameters": {"type": "object"}}], "include": ["message.output_text.logprobs"]
+            """#
+        let (_, whole) = try await fixture.json("/v1/responses", ask + "}")
+        let events = try await fixture.events("/v1/responses", ask + #", "stream": true}"#)
+        let streamed = try #require(try events.last?.json()["response"])
+        func scores(_ body: JSONCursor) -> [String] {
+            (body["output"]?.array.map(Array.init) ?? []).flatMap { item in
+                (item.at("content", "0", "logprobs")?.array.map(Array.init) ?? []).map {
+                    JSONOutput($0).description
+                }
+            }
+        }
+        #expect(scores(whole) == scores(streamed))
+        let text = (whole["output"]?.array.map(Array.init) ?? []).flatMap { item in
+            (item.at("content", "0", "logprobs")?.array.map(Array.init) ?? []).compactMap {
+                $0["token"]?.string
+            }
+        }.joined()
+        #expect(text.contains("Look here.") && !text.contains("Hm") && !text.contains("[1]"))
     }
 
     @Test("streams events in OpenAI's order, numbered")

@@ -28,7 +28,8 @@ struct ServiceFixture {
 
     /// Answers with events; the tokens of a sample are those of `answer` unless `script` is given.
     init(
-        template: String = Self.smolLM2, answer: String = "Hello there", limit: Int = 4096,
+        template: String = Self.smolLM2, source: String? = nil, answer: String = "Hello there",
+        limit: Int = 4096,
         configuration: ServiceConfiguration = ServiceConfiguration(),
         adapters: (any AdapterRegistry)? = nil, failure: EngineError? = nil,
         script: ScriptedEngine.Script? = nil
@@ -41,7 +42,9 @@ struct ServiceFixture {
         service = Service(
             engine: engine,
             text: ServedText(
-                tokenizer: tokenizer, template: try Self.template(template), modelID: "tiny",
+                tokenizer: tokenizer,
+                template: try source.map { try ChatTemplate(source: $0, name: "test") }
+                    ?? Self.template(template), modelID: "tiny",
                 aliases: ["default"], created: 1_700_000_000, trainedContext: 8192),
             adapters: adapters, configuration: configuration, observer: observer)
     }

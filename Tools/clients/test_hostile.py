@@ -136,7 +136,8 @@ SCHEMAS = {
         "required": [f"key{number}" for number in range(20_000)]},
 }
 EXPRESSIONS = {
-    "repeats": "(a{1000}){1000}", "deeper": "((((a{100}){100}){100}){100}){100}",
+    "repeats": "(a{1000}){1000}", "nested": "(.{0,200}){0,200}",
+    "nested more": "(.{0,300}){0,300}", "nested pairs": "(.{0,90}.{0,90}){0,500}", "deeper": "((((a{100}){100}){100}){100}){100}",
     "blow-up": "(a|aa)*" * 200 + "b", "memory": "(a|b)*a(a|b){25}", "huge count": "a{1000000000}",
     "unclosed": "(((", "bad class": "[z-a]", "bad count": "a{5,2}", "nothing to repeat": "*a",
     "back reference": r"(a)\1", "deep": "(" * 100_000 + "a" + ")" * 100_000,

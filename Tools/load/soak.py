@@ -3,10 +3,12 @@
     python3 Tools/load/soak.py --minutes 10 --clients 64
 
 Clients ask with random lengths and sampling, streamed or not; some leave in mid-answer, some read a
-byte at a time, some send rubbish, some ask for JSON by a schema or for an adapter. Every completed
-answer has a seed and is kept; at the end a sample of them is asked again, alone, and must come out
-the same. Fails unless: the server lives and ends with 0; no answer is a 5xx but 503; every block is
-given back; resident memory is flat after warm-up; every answer of a schema is JSON; answers agree.
+byte at a time, some send rubbish, some ask for JSON by a schema, for a call of a tool or for an
+adapter. Every completed answer has a seed and is kept, with its log-probabilities; at the end they
+are asked again, alone, all or as many as --again says, and must come out the same. Fails unless: the
+server lives and ends with 0; no answer is a 5xx but 503; every block is given back; resident memory
+is flat after warm-up; every answer of a schema is JSON; answers agree; and enough happened for all
+that to mean something: answers kept, of each kind, and preemptions.
 """
 
 import argparse
@@ -32,6 +34,11 @@ SCHEMA = {
     "type": "object", "required": ["name", "tags"], "additionalProperties": False, "properties": {
         "name": {"type": "string", "maxLength": 30},
         "tags": {"type": "array", "maxItems": 3, "items": {"enum": ["red", "green", "blue"]}}}}
+TOOLS = [{"type": "function", "function": {"name": "paint", "parameters": {
+    "type": "object", "required": ["colour"], "additionalProperties": False, "properties": {
+        "colour": {"enum": ["red", "green", "blue"]}, "coats": {"type": "integer", "maximum": 9}}}}}]
+# Kinds of kept answers of which a soak without any would prove nothing.
+KINDS = ["schema", "tools", "logprobs", "streamed", "adapter"]
 RUBBISH = [
     b"", b"{", b"[1,2", b'{"model": 5}', b"\xff\xfe\x00", b'{"messages": "no"}', b"[" * 50_000,
     b'{"model": "nobody", "messages": []}', b'{"n": 1000000000}']
@@ -48,6 +55,8 @@ class Soak:
         self.memory = []  # (seconds, resident bytes)
         self.blocks = []  # (seconds, used, cached, waiting)
         self.tokens = 0
+        self.kinds = collections.Counter()
+        self.preemptions = 0
 
     def text(self, generator, most):
         length = max(1, int(most * generator.random() ** 2))
@@ -71,6 +80,12 @@ class Soak:
         if generator.random() < 0.1:
             body["response_format"] = {
                 "type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
+            body["max_tokens"] = 60
+            for field in ("stop", "ignore_eos"):
+                body.pop(field, None)
+        elif generator.random() < 0.12:
+            body["tools"] = TOOLS
+            body["tool_choice"] = generator.choice(["required", "auto"])
             body["max_tokens"] = 60
             for field in ("stop", "ignore_eos"):
                 body.pop(field, None)
@@ -113,10 +128,24 @@ class Soak:
         return answer
 
     def keep(self, body, choices):
-        kept = sorted(
-            (choice["index"], choice["text"], choice["finish"]) for choice in choices)
+        kept = sorted(shape(choice) for choice in choices)
+        for kind, is_there in [
+            ("schema", "response_format" in body), ("logprobs", "logprobs" in body),
+            ("tools", any(choice["calls"] for choice in choices)),
+            ("adapter", body["model"] != self.models[0]),
+        ]:
+            self.kinds[kind] += is_there
+        if body.get("tool_choice") == "required":
+            for choice in choices:
+                if not choice["calls"]:
+                    self.wrong(f"no call: {choice['text']!r} for {json.dumps(body)}")
+        for _, arguments in (call for choice in choices for call in choice["calls"]):
+            try:
+                json.loads(arguments)
+            except ValueError:
+                self.wrong(f"a call without JSON: {arguments!r} for {json.dumps(body)}")
         if "response_format" in body:
-            for _, text, _ in kept:
+            for _, text, *_ in kept:
                 try:
                     json.loads(text)
                 except ValueError:
@@ -129,9 +158,7 @@ class Soak:
         if answer.status == 200:
             found = answer.json()
             self.tokens += found["usage"]["completion_tokens"]
-            self.keep(body, [
-                {"index": choice["index"], "text": choice["message"]["content"] or "",
-                 "finish": choice["finish_reason"]} for choice in found["choices"]])
+            self.keep(body, whole_choices(found))
         elif answer.status not in (429, 503):
             self.wrong(f"status {answer.status} for {json.dumps(body)}: {answer.body[:300]!r}")
 
@@ -140,6 +167,7 @@ class Soak:
         answer = await self.send(
             {**body, "stream": True, "stream_options": {"include_usage": True}})
         if answer.status == 200:
+            self.kinds["streamed"] += 1
             self.keep(body, self.joined(answer))
         elif answer.status not in (429, 503):
             self.wrong(f"status {answer.status} for {json.dumps(body)}: {answer.body[:300]!r}")
@@ -157,8 +185,16 @@ class Soak:
                 self.tokens += event["usage"]["completion_tokens"]
             for choice in event.get("choices", []):
                 entry = choices.setdefault(
-                    choice["index"], {"index": choice["index"], "text": "", "finish": None})
+                    choice["index"], {"index": choice["index"], "text": "", "finish": None,
+                                      "calls": [], "scores": []})
                 entry["text"] += choice["delta"].get("content") or ""
+                for call in choice["delta"].get("tool_calls") or []:
+                    while len(entry["calls"]) <= call["index"]:
+                        entry["calls"].append(["", ""])
+                    function = call["function"]
+                    entry["calls"][call["index"]][0] += function.get("name") or ""
+                    entry["calls"][call["index"]][1] += function.get("arguments") or ""
+                entry["scores"] += scores(choice)
                 entry["finish"] = choice["finish_reason"] or entry["finish"]
         if last != "[DONE]" or any(choice["finish"] is None for choice in choices.values()):
             self.wrong("a stream has no end")
@@ -228,6 +264,7 @@ class Soak:
             try:
                 self.memory.append((now, self.server.memory()[0]))
                 engine = (await ask(self.server.host, self.server.port, "/engine")).json()
+                self.preemptions = engine["preemptions"]
                 # Runs of equal neighbours, [kind, count, ...]: free, cached, used.
                 kinds = [sum(run[1] for run in engine["blocks"] if run[0] == kind)
                          for kind in range(3)]
@@ -263,20 +300,35 @@ class Soak:
 
     async def ask_again(self):
         generator = random.Random(self.args.seed)
-        chosen = generator.sample(self.finished, min(self.args.again, len(self.finished)))
+        chosen = self.finished
+        if 0 < self.args.again < len(chosen):
+            chosen = generator.sample(chosen, self.args.again)
         for body, expected in chosen:
             answer = await self.send(body)
             if answer.status != 200:
                 self.wrong(f"alone: status {answer.status}")
                 continue
-            found = sorted(
-                (choice["index"], choice["message"]["content"] or "", choice["finish_reason"])
-                for choice in answer.json()["choices"])
+            found = sorted(shape(choice) for choice in whole_choices(answer.json()))
             self.counts["asked again"] += 1
             if found != expected:
                 self.wrong(
                     f"another answer alone: {json.dumps(body)}\n  in company {expected}\n"
                     f"  alone      {found}")
+
+    def check_enough(self):
+        """A soak in which nothing happened has shown nothing."""
+        least = self.args.floor * self.args.minutes
+        if len(self.finished) < least:
+            self.wrong(f"only {len(self.finished)} answers were kept; expected {least:.0f}")
+        if self.preemptions < self.args.minutes:
+            self.wrong(
+                f"only {self.preemptions} preemptions; give a smaller --kv-cache or more --clients")
+        missing = [kind for kind in KINDS if not self.kinds[kind]
+                   and (kind != "adapter" or len(set(self.models)) > 1)]
+        if missing:
+            self.wrong(f"no answer was kept of the kinds {', '.join(missing)}; give more --minutes")
+        if not self.counts["asked again"]:
+            self.wrong("no answer was asked for again")
 
     def check_memory(self):
         """Compares the second third with the last: both are after the warm-up."""
@@ -290,6 +342,26 @@ class Soak:
                 f"resident memory grew from {middle / 2**20:.0f} to {last / 2**20:.0f} MiB")
 
 
+def scores(choice):
+    """The tokens of a choice with their log-probabilities; empty if they were not asked for."""
+    entries = (choice.get("logprobs") or {}).get("content") or []
+    return [(entry["token"], entry["logprob"]) for entry in entries]
+
+
+def whole_choices(answer):
+    return [
+        {"index": choice["index"], "text": choice["message"]["content"] or "",
+         "finish": choice["finish_reason"], "scores": scores(choice),
+         "calls": [[call["function"]["name"], call["function"]["arguments"]]
+                   for call in choice["message"].get("tool_calls") or []]}
+        for choice in answer["choices"]]
+
+
+def shape(choice):
+    """What must come out again; ids of calls are drawn anew."""
+    return (choice["index"], choice["text"], choice["finish"], choice["calls"], choice["scores"])
+
+
 def report(soak, seconds, code):
     sizes = [size for _, size in soak.memory]
     third = len(sizes) // 3
@@ -299,7 +371,9 @@ def report(soak, seconds, code):
         "manners: " + ", ".join(f"{name} {count}" for name, count in soak.counts.most_common()),
         "statuses: " + ", ".join(
             f"{status} {count}" for status, count in sorted(soak.statuses.items())),
-        f"answers kept: {len(soak.finished)}, asked again alone: {soak.counts['asked again']}"]
+        f"answers kept: {len(soak.finished)} ("
+        + ", ".join(f"{kind} {soak.kinds[kind]}" for kind in KINDS)
+        + f"), asked again alone: {soak.counts['asked again']}; preemptions: {soak.preemptions}"]
     if third:
         thirds = [
             statistics.median(sizes[part * third:(part + 1) * third]) / 2**20 for part in range(3)]
@@ -329,9 +403,11 @@ def arguments():
     add("--minutes", type=float, default=10)
     add("--clients", type=int, default=64)
     add("--threads", type=int, default=2)
-    add("--kv-cache", default="128MiB", help="small enough that requests wait and are preempted")
+    add("--kv-cache", default="96MiB", help="small enough that requests wait and are preempted")
     add("--seed", type=int, default=1)
-    add("--again", type=int, default=100, help="answers to ask for again, alone")
+    add("--again", type=int, default=1000,
+        help="answers to ask for again, alone, drawn at random; 0 for all that were kept")
+    add("--floor", type=float, default=20, help="answers to keep per minute, at least")
     add("--growth", type=float, default=3, help="percent that resident memory may grow")
     add("--options", default="", help="further options for `yuyan serve`, as one string")
     add("--log", help="where the server's log goes; by default a temporary file")
@@ -358,6 +434,7 @@ def main():
             asyncio.run(soak.run())
             seconds = time.monotonic() - start
             soak.check_memory()
+            soak.check_enough()
         code = server.process.returncode
         if code != 0:
             soak.wrong(f"the server ended with {code}")

@@ -178,6 +178,7 @@ struct FlatStates {
             edges[kernel] = found
             calls[kernel] = foundCalls
         }
+        for rule in builder.rules where rule.isNeverEmpty { accepts[Int(rule.entry)] = false }
     }
 
     /// Keeps the parts of an edge whose bytes are tokens by themselves.
@@ -222,7 +223,7 @@ struct FlatStates {
                 }
             }
             for previous in into[Int(state)] { add(previous) }
-            if let rule = ruleOfEntry[state], !nullable[rule] {
+            if let rule = ruleOfEntry[state], !nullable[rule], !builder.rules[rule].isNeverEmpty {
                 nullable[rule] = true
                 for call in waiting[rule] {
                     into[Int(call.to)].append(call.from)

@@ -8,7 +8,7 @@
 struct TokenMasks {
     private let vocabulary: ConstraintVocabulary
     private let limits: ConstraintLimits
-    private(set) var configurations: Configurations
+    var configurations: Configurations
     private var masks: [Int32: Mask] = [:]
     private var locals: [Int32: LocalMask] = [:]
     /// Tokens to the nearest end of the text.
@@ -34,64 +34,77 @@ struct TokenMasks {
 
     /// Beyond this the distance in bytes stands for that in tokens.
     private static let exactDistance = 4096
+    /// Words of a configuration, on average, before the caches count as full.
+    private static let wordsEach = 200
+    /// How far `probe` looks.
+    private static let probedBytes = 96
+    /// Parts beyond which all are walked at once.
+    private static let mostParts = 16
 
-    init(_ automaton: Automaton, _ vocabulary: ConstraintVocabulary, _ limits: ConstraintLimits) {
+    /// - Throws: `.tooLarge` if the beginning alone takes more work than `budget`.
+    init(
+        _ automaton: Automaton, _ vocabulary: ConstraintVocabulary, _ limits: ConstraintLimits,
+        budget: Int
+    ) throws(ConstraintError) {
         self.vocabulary = vocabulary
         self.limits = limits
-        configurations = Configurations(automaton, threadLimit: limits.threads)
+        configurations = try Configurations(
+            automaton, threadLimit: limits.threads, budget: budget)
     }
 
     /// Whether the caches have reached their limit.
-    var isFull: Bool { configurations.count > limits.configurations }
+    var isFull: Bool {
+        configurations.count > limits.configurations
+            || configurations.words > Self.wordsEach * limits.configurations
+    }
 
     mutating func adopt(_ configuration: Int32, of other: borrowing TokenMasks) -> Int32 {
         configurations.adopt(configuration, of: other.configurations)
     }
 
     /// The configuration after a token; `dead` if the token is not allowed.
-    mutating func next(_ configuration: Int32, token: Int32) -> Int32 {
+    mutating func next(
+        _ configuration: Int32, token: Int32
+    ) throws(ConstraintError) -> Int32 {
         guard vocabulary.texts.indices.contains(Int(token)),
             let text = vocabulary.texts[Int(token)], !text.isEmpty
         else { return Configurations.dead }
         var configuration = configuration
         for byte in text where configuration != Configurations.dead {
-            configuration = configurations.next(configuration, byte)
+            configuration = try configurations.next(configuration, byte)
         }
         return configuration
     }
 
     /// The tokens that may follow when `tokensLeft` may be written, the next one included.
-    mutating func allowed(_ configuration: Int32, tokensLeft: Int) -> [UInt64] {
+    mutating func allowed(
+        _ configuration: Int32, tokensLeft: Int
+    ) throws(ConstraintError) -> [UInt64] {
         let left = max(0, tokensLeft - 1)
-        var mask = mask(configuration)
+        var mask = try mask(configuration)
         if mask.farthest <= left { return mask.words }
         if mask.farthestTokens == nil {
-            mask.farthestTokens = farthestTokens(configuration)
+            mask.farthestTokens = try farthestTokens(configuration)
             masks[configuration] = mask
         }
         if let farthest = mask.farthestTokens, farthest <= left { return mask.words }
         // If the end is out of reach anyway, the shortest way is all that is left.
-        let limit = max(left, tokenDistance(configuration) - 1)
-        return within(configuration, limit)
+        let limit = max(left, try tokenDistance(configuration) - 1)
+        return try within(configuration, limit)
     }
 
     // MARK: Masks
 
-    private mutating func mask(_ configuration: Int32) -> Mask {
+    private mutating func mask(_ configuration: Int32) throws(ConstraintError) -> Mask {
         if let mask = masks[configuration] { return mask }
         var words = [UInt64](repeating: 0, count: vocabulary.wordCount)
         var farthest = 0
-        for part in configurations.parts(of: configuration) {
-            let local = local(part.local)
-            for index in words.indices { words[index] |= local.words[index] }
-            farthest = max(farthest, local.farthest + part.distance)
-            guard !configurations.isExhausted(part.above) else { continue }
-            let trie = local.isUnusual ? vocabulary.unusual : vocabulary.all
-            for node in local.leaving {
-                walk(trie, below: Int(node), from: part.above) { node, end, configurations in
-                    farthest = max(farthest, configurations.distances[Int(end)])
-                    Self.insert(trie, node, into: &words)
-                }
+        if try !collectParts(of: configuration, &words, &farthest) {
+            let trie = vocabulary.all
+            try walk(trie, below: 0, from: configuration) { node, end, configurations in
+                guard trie.hasToken(node) else { return }
+                farthest = max(farthest, configurations.distances[Int(end)])
+                Self.insert(trie, node, into: &words)
             }
         }
         if configurations.accepts(configuration) {
@@ -106,10 +119,38 @@ struct TokenMasks {
         return mask
     }
 
-    private mutating func local(_ configuration: Int32) -> LocalMask {
+    /// Adds what each part of a configuration allows; false if one walk of the whole is cheaper.
+    ///
+    /// With many parts, or rules that may end anywhere, the same nodes would be walked again and
+    /// again.
+    private mutating func collectParts(
+        of configuration: Int32, _ words: inout [UInt64], _ farthest: inout Int
+    ) throws(ConstraintError) -> Bool {
+        let parts = try configurations.parts(of: configuration)
+        guard parts.count <= Self.mostParts else { return false }
+        var nodes = 0
+        for part in parts {
+            let local = try local(part.local)
+            for index in words.indices { words[index] |= local.words[index] }
+            farthest = max(farthest, local.farthest + part.distance)
+            guard !configurations.isExhausted(part.above) else { continue }
+            let trie = local.isUnusual ? vocabulary.unusual : vocabulary.all
+            for node in local.leaving {
+                nodes += Int(trie.ends[Int(node)] - node)
+                guard nodes <= vocabulary.all.bytes.count else { return false }
+                try walk(trie, below: Int(node), from: part.above) { node, end, configurations in
+                    farthest = max(farthest, configurations.distances[Int(end)])
+                    Self.insert(trie, node, into: &words)
+                }
+            }
+        }
+        return true
+    }
+
+    private mutating func local(_ configuration: Int32) throws(ConstraintError) -> LocalMask {
         if let local = locals[configuration] { return local }
         var local = LocalMask(words: [])
-        if let farthest = plainRun(configuration) {
+        if let farthest = try plainRun(configuration) {
             local.words = vocabulary.plain[vocabulary.plain.count - 1]
             local.farthest = farthest
             local.isUnusual = true
@@ -117,7 +158,7 @@ struct TokenMasks {
             local.words = [UInt64](repeating: 0, count: vocabulary.wordCount)
         }
         let trie = local.isUnusual ? vocabulary.unusual : vocabulary.all
-        walk(trie, below: 0, from: configuration) { node, end, configurations in
+        try walk(trie, below: 0, from: configuration) { node, end, configurations in
             if trie.hasToken(node) {
                 local.farthest = max(local.farthest, configurations.distances[Int(end)])
                 Self.insert(trie, node, into: &local.words)
@@ -140,12 +181,12 @@ struct TokenMasks {
     private mutating func walk(
         _ trie: TokenTrie, below top: Int, from configuration: Int32,
         _ visit: (_ node: Int, _ end: Int32, borrowing Configurations) -> Void
-    ) {
+    ) throws(ConstraintError) {
         let topDepth = Int(trie.depths[top])
         let end = Int(trie.ends[top])
         guard top + 1 < end else { return }
         var rows = [Int](repeating: 0, count: trie.depth + 1)
-        rows[0] = configurations.row(configuration)
+        rows[0] = try configurations.row(configuration)
         var node = top + 1
         while node < end {
             let depth = Int(trie.depths[node]) - topDepth
@@ -154,7 +195,8 @@ struct TokenMasks {
                 node = Int(trie.ends[node])
                 continue
             }
-            if Int(trie.ends[node]) > node + 1 { rows[depth] = configurations.row(next) }
+            try configurations.charge(1)
+            if Int(trie.ends[node]) > node + 1 { rows[depth] = try configurations.row(next) }
             visit(node, next, configurations)
             node += 1
         }
@@ -164,11 +206,11 @@ struct TokenMasks {
     ///
     /// True inside JSON strings, also long bounded ones: there the tokens of plain characters are
     /// known without a walk.
-    private mutating func plainRun(_ configuration: Int32) -> Int? {
+    private mutating func plainRun(_ configuration: Int32) throws(ConstraintError) -> Int? {
         var place = configuration
         var farthest = 0
         for _ in 1..<vocabulary.plain.count {
-            guard let next = afterPlain(place) else { return nil }
+            guard let next = try afterPlain(place) else { return nil }
             farthest = max(farthest, configurations.distances[Int(next)])
             if next == place { return farthest }
             place = next
@@ -177,13 +219,14 @@ struct TokenMasks {
     }
 
     /// The one configuration after each plain character, if the rule goes on there.
-    private mutating func afterPlain(_ configuration: Int32) -> Int32? {
+    private mutating func afterPlain(_ configuration: Int32) throws(ConstraintError) -> Int32? {
         var result: Int32?
         var work: [(configuration: Int32, step: Int)] = [(configuration, 0)]
         var seen: Set<Int64> = []
         while let (place, step) = work.popLast() {
             guard seen.insert(Int64(place) << 8 | Int64(step)).inserted else { continue }
-            let row = configurations.row(place)
+            let row = try configurations.row(place)
+            try configurations.charge(256)
             for byte in UInt8(0x20)...0xF4 where vocabulary.hasByte[Int(byte)] {
                 guard step > 0 || byte >= 0x80 || isPlainASCII(byte),
                     let nextStep = UTF8Steps.next(step, byte)
@@ -207,11 +250,13 @@ struct TokenMasks {
 
 extension TokenMasks {
     /// The tokens after which at most `limit` more tokens close the text.
-    private mutating func within(_ configuration: Int32, _ limit: Int) -> [UInt64] {
+    private mutating func within(
+        _ configuration: Int32, _ limit: Int
+    ) throws(ConstraintError) -> [UInt64] {
         var words = [UInt64](repeating: 0, count: vocabulary.wordCount)
         let trie = vocabulary.all
-        for (node, end) in ends(configuration) where isWithin(end, limit) {
-            Self.insert(trie, node, into: &words)
+        for (node, end) in try ends(configuration) {
+            if try isWithin(end, limit) { Self.insert(trie, node, into: &words) }
         }
         if configurations.accepts(configuration) {
             for token in vocabulary.endTokens { words[Int(token) / 64] |= 1 << UInt64(token % 64) }
@@ -219,25 +264,29 @@ extension TokenMasks {
         return words
     }
 
-    private mutating func isWithin(_ configuration: Int32, _ limit: Int) -> Bool {
-        configurations.distances[Int(configuration)] <= limit
-            || tokenDistance(configuration) <= limit
+    private mutating func isWithin(
+        _ configuration: Int32, _ limit: Int
+    ) throws(ConstraintError) -> Bool {
+        if configurations.distances[Int(configuration)] <= limit { return true }
+        return try tokenDistance(configuration) <= limit
     }
 
-    private mutating func farthestTokens(_ configuration: Int32) -> Int {
+    private mutating func farthestTokens(_ configuration: Int32) throws(ConstraintError) -> Int {
         var farthest = 0
         var seen: Set<Int32> = []
-        for (_, end) in ends(configuration) where seen.insert(end).inserted {
-            farthest = max(farthest, tokenDistance(end))
+        for (_, end) in try ends(configuration) where seen.insert(end).inserted {
+            farthest = max(farthest, try tokenDistance(end))
         }
         return farthest
     }
 
     /// All nodes with tokens that may follow, and the configurations after them.
-    private mutating func ends(_ configuration: Int32) -> [(node: Int, end: Int32)] {
+    private mutating func ends(
+        _ configuration: Int32
+    ) throws(ConstraintError) -> [(node: Int, end: Int32)] {
         var result: [(node: Int, end: Int32)] = []
         let trie = vocabulary.all
-        walk(trie, below: 0, from: configuration) { node, end, _ in
+        try walk(trie, below: 0, from: configuration) { node, end, _ in
             if trie.hasToken(node) { result.append((node, end)) }
         }
         return result
@@ -248,7 +297,7 @@ extension TokenMasks {
     /// Of the shortest completions in bytes the first in byte order is taken, and of its splits into
     /// tokens one with the fewest. Whatever token of that split comes next, the rest of the text is
     /// the completion from there, so that following it always closes in time.
-    mutating func tokenDistance(_ configuration: Int32) -> Int {
+    mutating func tokenDistance(_ configuration: Int32) throws(ConstraintError) -> Int {
         if let distance = known(configuration) { return distance }
         var chain: [Int32] = [configuration]
         var text: [UInt8] = []
@@ -258,7 +307,8 @@ extension TokenMasks {
             if known(place) != nil { isKnown += 1 }
             guard isKnown <= vocabulary.all.depth else { break }
             let distance = configurations.distances[Int(place)]
-            let row = configurations.row(place)
+            let row = try configurations.row(place)
+            try configurations.charge(configurations.automaton.classCount)
             var step: (byte: UInt8, next: Int32)?
             for byte in configurations.automaton.classBytes {
                 let next = configurations.successor(row: row, byte)
@@ -275,6 +325,7 @@ extension TokenMasks {
         }
         let trie = vocabulary.all
         for index in (0..<chain.count - 1).reversed() where known(chain[index]) == nil {
+            try configurations.charge(trie.depth)
             var best = Automaton.unreachable
             var node = 0
             var place = index
@@ -288,6 +339,25 @@ extension TokenMasks {
             tokenDistances[chain[index]] = best
         }
         return known(configuration) ?? Automaton.unreachable
+    }
+
+    /// Follows the readings that split most for some bytes, and finds the mask there: what takes too
+    /// much work there is refused before an answer is begun.
+    mutating func probe() throws(ConstraintError) {
+        var place = configurations.start
+        for _ in 0..<Self.probedBytes {
+            let row = try configurations.row(place)
+            var best = Configurations.dead
+            for byte in configurations.automaton.classBytes {
+                let next = configurations.successor(row: row, byte)
+                if configurations.threadCount(next) > configurations.threadCount(best) {
+                    best = next
+                }
+            }
+            guard best != Configurations.dead else { return }
+            place = best
+        }
+        if configurations.threadCount(place) > Self.mostParts { _ = try mask(place) }
     }
 
     private func known(_ configuration: Int32) -> Int? {

@@ -34,6 +34,8 @@ struct GrammarBuilder {
         let entry: Int32
         let accept: Int32
         let name: String
+        /// Whether its empty text, if it has one, does not count.
+        let isNeverEmpty: Bool
     }
 
     let limits: ConstraintLimits
@@ -58,8 +60,12 @@ struct GrammarBuilder {
     }
 
     /// A rule without content.
-    mutating func rule(_ name: String) throws(ConstraintError) -> Int32 {
-        rules.append(Rule(entry: try state(), accept: try state(), name: name))
+    mutating func rule(
+        _ name: String, isNeverEmpty: Bool = false
+    ) throws(ConstraintError) -> Int32 {
+        rules.append(
+            Rule(
+                entry: try state(), accept: try state(), name: name, isNeverEmpty: isNeverEmpty))
         return Int32(rules.count - 1)
     }
 
@@ -162,6 +168,8 @@ struct GrammarBuilder {
         }
     }
 
+    private static let fewCopies = 8
+
     private mutating func repeated(
         _ body: Pattern, _ minimum: Int, _ maximum: Int?, from: Int32, to: Int32,
         _ encoding: CharacterEncoding
@@ -172,9 +180,17 @@ struct GrammarBuilder {
         }
         if let maximum, maximum < minimum { return }
         var body = body
+        var minimum = minimum
         let size = body.size(cap: limits.states)
-        // A rule is one step per copy instead of a whole automaton per copy.
-        if copies > 1, size > 12, size * copies > 64 {
+        // Of a body that may be empty each copy could be left out in as many ways as there are
+        // copies; the same texts come from any number of copies that are not.
+        if body.isNullable == true, copies > Self.fewCopies { minimum = 0 }
+        if minimum == 0, copies > Self.fewCopies, body.isNullable != false, maximum != nil {
+            let rule = try rule("repetition", isNeverEmpty: true)
+            try define(rule, body, encoding)
+            body = .rule(rule)
+        } else if copies > 1, size > 12, size * copies > 64 {
+            // A rule is one step per copy instead of a whole automaton per copy.
             body = .rule(try rule("repetition", body, encoding))
         }
         var place = from

@@ -37,9 +37,48 @@ indirect enum Pattern: Sendable {
             guard full.count < options.count else { break }
             return .repeated(
                 full.count == 1 ? full[0] : .choice(full), minimum: 0, maximum: maximum)
+        case .repeated(let inner, let low, let high?) where low < high:
+            guard let maximum, let both = product(low...high, minimum, maximum) else { break }
+            return .repeated(inner, minimum: both.lowerBound, maximum: both.upperBound)
         default: break
         }
         return .repeated(body, minimum: minimum, maximum: maximum)
+    }
+
+    /// The numbers of copies in `minimum` to `maximum` groups of `copies`, if they have no gap.
+    ///
+    /// `(a{0,9}){0,9}` becomes `a{0,81}`: otherwise each text could be read in as many ways as it
+    /// can be cut into groups.
+    private static func product(
+        _ copies: ClosedRange<Int>, _ minimum: Int, _ maximum: Int
+    ) -> ClosedRange<Int>? {
+        let (most, overflow) = copies.upperBound.multipliedReportingOverflow(by: maximum)
+        // A chain too long would not fit.
+        guard minimum <= maximum, !overflow, most <= longestChain,
+            minimum * copies.upperBound + 1 >= (minimum + 1) * copies.lowerBound
+        else { return nil }
+        return minimum * copies.lowerBound...most
+    }
+
+    private static let longestChain = 4000
+
+    /// Whether the pattern may describe the empty text: `nil` if only the rules that it calls know.
+    var isNullable: Bool? {
+        switch self {
+        case .empty: return true
+        case .nothing, .characters: return false
+        case .literal(let bytes): return bytes.isEmpty
+        case .rule: return nil
+        case .repeated(let body, let minimum, _): return minimum == 0 ? true : body.isNullable
+        case .sequence(let parts):
+            let all = parts.map(\.isNullable)
+            if all.contains(false) { return false }
+            return all.contains(nil) ? nil : true
+        case .choice(let options):
+            let all = options.map(\.isNullable)
+            if all.contains(true) { return true }
+            return all.contains(nil) ? nil : false
+        }
     }
 
     /// About how many states a copy takes, at most `cap`.

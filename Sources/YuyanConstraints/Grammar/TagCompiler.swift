@@ -22,7 +22,10 @@ extension GrammarBuilder {
                 throw .empty(place: "the beginning of tag \(index)")
             }
             return try self.rule(
-                "tag", .sequence([.rule(bodies[index]), .text(tags[index].end)]))
+                "tag",
+                .sequence([
+                    Self.space(tags[index].space), .rule(bodies[index]), .text(tags[index].end),
+                ]))
         }
         let accept = accept(rule)
         let after = try state()
@@ -51,12 +54,14 @@ extension GrammarBuilder {
         if !atLeastOne { skip(start, accept) }
         skip(after, accept)
         if !atMostOne {
-            let space = Pattern.repeated(
-                .characters(CodePointSet([0x0A...0x0A, 0x20...0x20])), minimum: 0,
-                maximum: Self.betweenTags)
-            try emit(space, from: after, to: start)
+            try emit(Self.space(Self.betweenTags), from: after, to: start)
         }
         return rule
+    }
+
+    private static func space(_ most: Int) -> Pattern {
+        .repeated(
+            .characters(CodePointSet([0x0A...0x0A, 0x20...0x20])), minimum: 0, maximum: most)
     }
 
     /// Text without any `begin`, leading to `after` by way of the tags.

@@ -130,13 +130,21 @@ public final class Engine: InferenceEngine {
             throw .invalid(field: "prompt", message: "has no tokens; give at least one")
         }
         guard prompt.count <= contextLimit else {
-            throw .contextExceeded(promptTokens: prompt.count, limit: contextLimit)
+            throw tooLong(promptTokens: prompt.count)
         }
         for token in prompt where token < 0 || Int(token) >= vocabularySize {
             throw .invalid(
                 field: "prompt",
                 message: "has token \(token); ids are 0 to \(vocabularySize - 1)")
         }
+    }
+
+    /// The cache limits if the model, and the limit that was set, would take more.
+    public func tooLong(promptTokens: Int) -> EngineError {
+        let wanted = min(configuration.contextLimit ?? .max, model.shape.contextLength)
+        return contextLimit < wanted
+            ? .cacheTooSmall(tokens: promptTokens, capacity: contextLimit)
+            : .contextExceeded(promptTokens: promptTokens, limit: contextLimit)
     }
 
     // MARK: - The engine as a whole

@@ -4,10 +4,12 @@ public enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
     case invalid(field: String, message: String)
     /// The prompt, or prompt and answer, exceed the context; nothing is ever cut silently.
     case contextExceeded(promptTokens: Int, limit: Int)
-    /// The whole cache is too small for this request even alone.
+    /// The model could read the prompt, but the whole cache is too small for it even alone.
     case cacheTooSmall(tokens: Int, capacity: Int)
     /// Too many requests wait; try again after about so many seconds.
     case overloaded(waiting: Int, retryAfterSeconds: Int)
+    /// Following the form that the answer must have takes too much work.
+    case constraintTooCostly(String)
     /// The server is draining and takes no new requests.
     case draining
     /// The model or the engine failed underneath the request.
@@ -20,10 +22,12 @@ public enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
         case .contextExceeded(let promptTokens, let limit):
             "the prompt has \(promptTokens) tokens, the context holds \(limit); shorten the prompt"
         case .cacheTooSmall(let tokens, let capacity):
-            "the request needs \(tokens) tokens of cache, the whole cache holds \(capacity); "
+            "the prompt has \(tokens) tokens, the whole cache holds \(capacity); "
                 + "shorten it, or start the server with a larger --kv-cache"
         case .overloaded(let waiting, let seconds):
             "\(waiting) requests are waiting already; try again in \(seconds) s"
+        case .constraintTooCostly(let cause):
+            "the form asked for can be read in too many ways to be followed: \(cause)"
         case .draining: "the server is shutting down and takes no new requests"
         case .failed(let cause): "the request failed: \(cause)"
         }

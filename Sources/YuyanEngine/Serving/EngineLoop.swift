@@ -42,10 +42,11 @@ final class EngineLoop: Sendable {
         let outcome: Result<Int, EngineError> = state.withLock { state in
             if state.isDraining || state.isStopping { return .failure(.draining) }
             let waiting = state.waitingRequests
-            guard waiting < configuration.maxQueue else {
+            guard waiting < configuration.maxQueue || work.batch?.isTaken == true else {
                 return .failure(
                     .overloaded(waiting: waiting, retryAfterSeconds: Self.retryAfter(state)))
             }
+            work.batch?.take()
             let ticket = state.admit(work, backlog: backlog, count: count)
             for sequence in sequences(of: ticket, &state, shares: shares) {
                 state.scheduler.enqueue(sequence)
@@ -112,8 +113,8 @@ final class EngineLoop: Sendable {
     func cancel(_ id: Int) {
         let drained = state.withLock { state in
             guard state.tickets[id] != nil else { return [CheckedContinuation<Void, Never>]() }
+            if state.tickets[id]?.backlog.isSatisfied == false { state.statistics.cancelled += 1 }
             state.forget(id)
-            state.statistics.cancelled += 1
             return state.takeDrained()
         }
         for waiter in drained { waiter.resume() }
@@ -197,7 +198,8 @@ final class EngineLoop: Sendable {
         let start = ContinuousClock.now
         let (decoding, departed) = state.withLock { state in
             defer { state.departed = [] }
-            let decoding = speculator == nil ? [] : state.scheduler.decoding(state.paused)
+            let decoding =
+                speculator == nil ? [] : state.scheduler.decoding(state.pausedRequests())
             return (decoding, state.departed)
         }
         runner.forget(departed)
@@ -209,7 +211,7 @@ final class EngineLoop: Sendable {
         let draftTime = ContinuousClock.now - drafting
         return state.withLock { state -> EngineStep? in
             guard !state.isStopping else { return nil }
-            let plan = state.scheduler.plan(drafts: drafts, paused: state.paused)
+            let plan = state.scheduler.plan(drafts: drafts, paused: state.pausedRequests())
             state.waitsForBlocks = plan.waitsForBlocks
             var tickets: [Int: EngineTicket] = [:]
             for item in plan.items { tickets[item.request] = state.tickets[item.request] }

@@ -20,16 +20,27 @@ struct EngineState: Sendable {
     var waitsForBlocks = false
     /// Sequences that ended since the loop last looked.
     var departed: [Int] = []
+    private var paused: Set<Int> = []
 
     init(scheduler: Scheduler) { self.scheduler = scheduler }
 
-    /// Requests of which no sequence runs yet.
+    /// Requests that wait, those of one batch counted once.
     var waitingRequests: Int {
-        Set(scheduler.waiting.compactMap { scheduler.sequences[$0]?.request }).count
+        let waiting = Set(scheduler.waiting.compactMap { scheduler.sequences[$0]?.request })
+        let batches = waiting.compactMap { tickets[$0]?.work.batch.map { ObjectIdentifier($0) } }
+        return waiting.count - batches.count + Set(batches).count
     }
 
-    /// Requests whose reader is behind.
-    var paused: Set<Int> { Set(tickets.values.filter(\.backlog.isFull).map(\.id)) }
+    /// Requests whose reader is behind; one that is goes on when it has caught up by half.
+    ///
+    /// Otherwise a slow reader's answer would be stopped and begun again with every token.
+    mutating func pausedRequests() -> Set<Int> {
+        paused = Set(
+            tickets.values.filter {
+                $0.backlog.isFull || (paused.contains($0.id) && $0.backlog.isHalfFull)
+            }.map(\.id))
+        return paused
+    }
 
     /// One of a request's samples ended; true if it was the last.
     mutating func close(_ sequence: Int, of ticket: Int) -> Bool {

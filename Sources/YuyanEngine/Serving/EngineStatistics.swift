@@ -75,7 +75,7 @@ public struct EngineStatistics: Sendable {
     public var preemptions = 0
     /// Requests taken.
     public var requests = 0
-    /// Requests whose reader went before the end.
+    /// Requests whose reader went before it had what it wanted.
     public var cancelled = 0
     /// Tokens guessed ahead.
     public var draftedTokens = 0
@@ -94,8 +94,8 @@ public struct EngineStatistics: Sendable {
     /// Tokens of the last steps, newest last, with the step's time; at most 64.
     public var recentSteps: [(tokens: Int, time: Duration)] = []
 
-    /// Tokens in use, of the tokens that used blocks could hold.
+    /// Tokens in use, of the tokens that used blocks could hold; 0 if none is used.
     public var utilization: Double {
-        usedBlocks > 0 ? Double(liveTokens) / Double(usedBlocks * blockTokens) : 1
+        usedBlocks > 0 ? Double(liveTokens) / Double(usedBlocks * blockTokens) : 0
     }
 }

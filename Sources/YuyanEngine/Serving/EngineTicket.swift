@@ -7,6 +7,11 @@ final class EngineTicket: Sendable {
         case generate(
             GenerationRequest, AsyncThrowingStream<GenerationEvent, any Error>.Continuation)
         case embed(EmbeddingRequest, AsyncThrowingStream<EmbeddedText, any Error>.Continuation)
+
+        /// The body that a request came in with others.
+        var batch: RequestBatch? {
+            if case .generate(let request, _) = self { request.batch } else { nil }
+        }
     }
 
     /// One text's vector.

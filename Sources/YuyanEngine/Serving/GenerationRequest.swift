@@ -1,3 +1,4 @@
+import Synchronization
 import YuyanConstraints
 import YuyanNN
 
@@ -24,12 +25,28 @@ public struct GenerationRequest: Sendable {
     public var client = ""
     /// Separates cached prefixes: a prefix is shared only among requests of equal salt.
     public var cacheSalt = ""
+    /// The body that this request is a part of; nil if it is alone in it.
+    public var batch: RequestBatch?
 
     /// One sample of `prompt`.
     public init(prompt: [Int32], parameters: SamplingParameters) {
         self.prompt = prompt
         self.parameters = parameters
     }
+}
+
+/// Several requests that came as one: in the queue they count once, and when the first of them was
+/// taken, the others are.
+public final class RequestBatch: Sendable {
+    private let taken = Atomic<Bool>(false)
+
+    /// Whether one of its requests was taken.
+    var isTaken: Bool { taken.load(ordering: .relaxed) }
+
+    /// A batch of which no request was taken.
+    public init() {}
+
+    func take() { taken.store(true, ordering: .relaxed) }
 }
 
 /// What happens to a request, in order, for each of its samples.

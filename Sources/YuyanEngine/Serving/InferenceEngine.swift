@@ -19,4 +19,13 @@ public protocol InferenceEngine: Sendable {
     var contextLimit: Int { get }
     /// Entries in a row of logits.
     var vocabularySize: Int { get }
+    /// Why a prompt of so many tokens does not fit: the model's limit, or the cache's.
+    func tooLong(promptTokens: Int) -> EngineError
+}
+
+extension InferenceEngine {
+    /// Blames the context.
+    public func tooLong(promptTokens: Int) -> EngineError {
+        .contextExceeded(promptTokens: promptTokens, limit: contextLimit)
+    }
 }

@@ -232,7 +232,7 @@ final class ModelRunner {
             let results = Unshared(results)
             device.pool.parallel(jobs.count) { index, _ in
                 let job = jobs[index]
-                do throws(SamplingError) {
+                do throws(EngineError) {
                     let choices =
                         job.samples.count == 1
                         ? try verify(job, job.samples[0], logits, firstRow: rows[index])
@@ -240,7 +240,7 @@ final class ModelRunner {
                     results.value[job.result].own = choices.own
                     results.value[job.result].forks = choices.forks
                 } catch {
-                    results.value[job.result].error = .failed(error.description)
+                    results.value[job.result].error = error
                 }
             }
         }
@@ -250,13 +250,13 @@ final class ModelRunner {
     /// decoding makes there, so that a draft changes the speed and nothing else.
     private func verify(
         _ job: SamplingJob, _ sample: Sample, _ logits: Tensor, firstRow: Int
-    ) throws(SamplingError) -> (own: [ItemResult.Choice], forks: [ItemResult.Choice]) {
+    ) throws(EngineError) -> (own: [ItemResult.Choice], forks: [ItemResult.Choice]) {
         let known = job.item.tokens.count - job.item.draftCount
         var own: [ItemResult.Choice] = []
         for row in 0..<job.rowCount {
             let position = job.item.firstPosition + known + row
             let choice = try logits.withMutableRow(firstRow + row) {
-                (span: inout MutableSpan<Float>) throws(SamplingError) in
+                (span: inout MutableSpan<Float>) throws(EngineError) in
                 try sample.choose(&span, position: position)
             }
             own.append(choice)
@@ -271,7 +271,7 @@ final class ModelRunner {
     /// All samples of a request choose their first token from the prompt's last row.
     private func branch(
         _ job: SamplingJob, _ logits: Tensor, row: Int
-    ) throws(SamplingError) -> (own: [ItemResult.Choice], forks: [ItemResult.Choice]) {
+    ) throws(EngineError) -> (own: [ItemResult.Choice], forks: [ItemResult.Choice]) {
         let position = job.item.firstPosition + job.item.tokens.count
         var choices: [ItemResult.Choice] = []
         for sample in job.samples {

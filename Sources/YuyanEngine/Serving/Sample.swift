@@ -9,6 +9,7 @@ final class Sample {
     let contextLimit: Int
     private var sampler: Sampler
     private var constraint: ConstraintState?
+    private var budget = ConstraintBudget()
 
     init(
         _ request: GenerationRequest, index: Int, vocabularySize: Int, endOfSequence: [Int32],
@@ -24,9 +25,24 @@ final class Sample {
     }
 
     /// Chooses from one row of logits, which it may change, for the token at `position`.
+    ///
+    /// - Throws: `.failed` if the logits are broken, `.constraintTooCostly` if finding the tokens
+    ///   that may follow takes too much work.
     func choose(
         _ logits: inout MutableSpan<Float>, position: Int
-    ) throws(SamplingError) -> ItemResult.Choice {
+    ) throws(EngineError) -> ItemResult.Choice {
+        do {
+            return try chosen(&logits, position: position)
+        } catch let error as ConstraintError {
+            throw .constraintTooCostly(error.description)
+        } catch {
+            throw .failed("\(error)")
+        }
+    }
+
+    private func chosen(
+        _ logits: inout MutableSpan<Float>, position: Int
+    ) throws -> ItemResult.Choice {
         let wanted = sampler.parameters.logprobs
         var scored: TokenLogProbabilities?
         let token: Int32
@@ -36,9 +52,10 @@ final class Sample {
                 raw.reserveCapacity(logits.count)
                 for index in 0..<logits.count { raw.append(logits[unchecked: index]) }
             }
-            forbid(
-                &logits, constraint: &constraint, sampler: sampler, position: position, contextLimit
-            )
+            budget.renew()
+            try forbid(
+                &logits, constraint: &constraint, spending: &budget, sampler: sampler,
+                position: position, contextLimit)
             token = try sampler.sample(logits: &logits, position: position)
             if let wanted {
                 // The model's own view, as without a constraint.
@@ -52,19 +69,22 @@ final class Sample {
         }
         return ItemResult.Choice(
             sample: index, token: token, logProbabilities: scored,
-            finish: finish(after: token, position: position))
+            finish: try finish(after: token, position: position))
     }
 
     /// A copy that chooses ahead, for guessing.
     var chooser: DraftChooser {
-        DraftChooser(sampler: sampler, constraint: constraint, contextLimit: contextLimit)
+        DraftChooser(
+            sampler: sampler, constraint: constraint, budget: budget, contextLimit: contextLimit)
     }
 
-    private func finish(after token: Int32, position: Int) -> Finish? {
+    private func finish(
+        after token: Int32, position: Int
+    ) throws(ConstraintError) -> Finish? {
         let finish = sampler.finish(after: token)
         if let finish, finish.reason == .stop { return finish }
         if constraint != nil {
-            constraint?.accept(token)
+            try constraint?.accept(token, spending: &budget)
             if constraint?.isFinished == true { return .stop(.constraint) }
         }
         return finish ?? (position >= contextLimit ? .length : nil)

@@ -3,12 +3,14 @@ extension Scheduler {
     ///
     /// - Parameters:
     ///   - drafts: Guessed tokens of decoding sequences, to be verified in the same pass.
-    ///   - paused: Requests whose reader is behind; their answers wait.
+    ///   - paused: Requests whose reader is behind; their answers wait, and give their blocks to
+    ///     others.
     mutating func plan(drafts: [Int: [Int32]] = [:], paused: Set<Int> = []) -> StepPlan {
         var plan = StepPlan()
+        pause(paused)
         var draftBudget = configuration.batchTokens
         for id in running where sequences[id]?.isDecoding == true {
-            guard let sequence = sequences[id], !paused.contains(sequence.request) else { continue }
+            guard !isPaused(id) else { continue }
             let draft = (drafts[id] ?? []).prefix(max(0, draftBudget))
             decode(id, draft: Array(draft), into: &plan)
             draftBudget -= draft.count + 1
@@ -17,7 +19,7 @@ extension Scheduler {
         if !plan.isEmpty { budget = min(budget, configuration.prefillBesideDecode) }
         // One that gave all its blocks to one before it waits now, although the loop names it.
         for id in running where budget > 0 && sequences[id]?.isDecoding == false {
-            guard running.contains(id) else { continue }
+            guard running.contains(id), !isPaused(id) else { continue }
             budget -= prefill(id, budget: budget, into: &plan)
         }
         admit(budget: budget, into: &plan)
@@ -46,7 +48,7 @@ extension Scheduler {
         let wanted = min(budget, pending)
         // The first in order must get on, whatever that takes from the others.
         let isFirst = running.first == id
-        if isFirst { makeRoom(for: wanted, of: id, in: &plan) }
+        makeRoom(for: wanted, of: id, onlyFromPaused: !isFirst, in: &plan)
         guard let sequence = sequences[id] else { return 0 }
         let free = allocator.availableCount - (isFirst ? 0 : spareBlocks)
         let count = min(wanted, room(free, for: sequence))
@@ -68,12 +70,15 @@ extension Scheduler {
     /// `count` tokens or nobody is left to take from.
     ///
     /// What a victim keeps stays computed: it goes on from there when others have ended.
-    private mutating func makeRoom(for count: Int, of id: Int, in plan: inout StepPlan) {
+    private mutating func makeRoom(
+        for count: Int, of id: Int, onlyFromPaused: Bool = false, in plan: inout StepPlan
+    ) {
         while let sequence = sequences[id] {
-            let missing = blocksNeeded(sequence, count) - allocator.availableCount
-            guard missing > 0, let last = running.max(by: goesBefore), goesBefore(id, last) else {
-                return
-            }
+            let spare = onlyFromPaused ? spareBlocks : 0
+            let missing = blocksNeeded(sequence, count) + spare - allocator.availableCount
+            guard missing > 0, let last = running.max(by: goesBefore), goesBefore(id, last),
+                isPaused(last) || !onlyFromPaused
+            else { return }
             withdraw(last, from: &plan)
             shrink(last, by: missing)
         }
@@ -146,8 +151,9 @@ extension Scheduler {
             let piece = (min(budget, sequence.pending) + blockTokens - 1) / blockTokens
             let needed = min(whole, piece) + (running.isEmpty ? 0 : spareBlocks)
             guard allocator.availableCount >= needed else {
+                let missing = needed - allocator.availableCount
                 for registration in shared.reversed() { allocator.release(registration.block) }
-                guard yield(to: sequence, in: &plan) else {
+                guard yield(to: sequence, blocks: missing, in: &plan) else {
                     plan.waitsForBlocks = true
                     return
                 }
@@ -165,15 +171,16 @@ extension Scheduler {
         sequence.tokens.count > sequence.promptCount ? 1 : sequence.sampleCount
     }
 
-    /// Takes the place of a running sequence of strictly lower priority; says whether there was one.
+    /// Takes the place, or some blocks, of a running sequence of strictly lower priority or of one
+    /// whose reader is behind; says whether there was one.
     private mutating func yield(
-        to sequence: ScheduledSequence, in plan: inout StepPlan
+        to sequence: ScheduledSequence, blocks: Int? = nil, in plan: inout StepPlan
     ) -> Bool {
         guard let last = running.max(by: goesBefore), let other = sequences[last],
-            other.priority > sequence.priority
+            isPaused(last) || other.priority > sequence.priority
         else { return false }
         withdraw(last, from: &plan)
-        preempt(last)
+        if let blocks, isPaused(last) { shrink(last, by: blocks) } else { preempt(last) }
         return true
     }
 
@@ -185,7 +192,7 @@ extension Scheduler {
         guard !waiting.isEmpty else { return nil }
         let beingComputed = Set(
             running.compactMap { sequences[$0]?.nextKey(blockTokens: blockTokens) })
-        let candidates = waiting.sorted { a, b in
+        let candidates = waiting.filter { !isPaused($0) }.sorted { a, b in
             guard let first = sequences[a], let second = sequences[b] else { return a < b }
             return (
                 first.priority, first.wasPreempted ? 0 : 1, fairShare.served(first.client),

@@ -17,6 +17,8 @@ struct Scheduler: Sendable {
     private(set) var waiting: [Int] = []
     private(set) var fairShare = FairShare()
     private(set) var counters = Counters()
+    /// Requests whose reader is behind.
+    private(set) var paused: Set<Int> = []
 
     /// What happened since the start.
     struct Counters: Sendable {
@@ -183,9 +185,20 @@ struct Scheduler: Sendable {
         sequences[id]?.blocks[index] = block
     }
 
-    /// Who keeps its blocks when both cannot.
+    /// Takes note of whose readers are behind.
+    mutating func pause(_ requests: Set<Int>) {
+        guard requests != paused else { return }
+        paused = requests
+        running.sort(by: goesBefore)
+    }
+
+    /// Whether nobody waits for the sequence's next token now.
+    func isPaused(_ id: Int) -> Bool { sequences[id].map { paused.contains($0.request) } ?? false }
+
+    /// Who keeps its blocks when both cannot: those first whose reader keeps up.
     func goesBefore(_ a: Int, _ b: Int) -> Bool {
         guard let first = sequences[a], let second = sequences[b] else { return a < b }
-        return (first.priority, first.arrival, a) < (second.priority, second.arrival, b)
+        return (isPaused(a) ? 1 : 0, first.priority, first.arrival, a)
+            < (isPaused(b) ? 1 : 0, second.priority, second.arrival, b)
     }
 }

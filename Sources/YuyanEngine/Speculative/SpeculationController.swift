@@ -13,6 +13,8 @@ struct SpeculationController: Sendable {
     }
 
     let maxLength: Int
+    /// So many wrong guesses and no right one end the measuring for now.
+    private static let firstMisses = 2.5
     private(set) var state = State.measuring
     /// Rows of steps without prompts, against their time in seconds: decaying sums for a line.
     private var line = DecayingLine()
@@ -40,8 +42,9 @@ struct SpeculationController: Sendable {
         }
         steps += 1
         guard line.isKnown, trials >= 8 else {
-            // Different lengths, so that the cost of a row shows.
-            let length = min([4, 0, 2][steps % 3], maxLength)
+            // Different lengths, so that the cost of a row shows; short ones, because nothing is
+            // known of their worth.
+            let length = min([1, 0, 2][steps % 3], maxLength)
             return Dictionary(uniqueKeysWithValues: sequences.map { ($0, length) })
         }
         // Now and then a step without guesses keeps the comparison fresh.
@@ -89,7 +92,19 @@ struct SpeculationController: Sendable {
 
     /// The step with these sequences is over: is guessing worth it?
     mutating func decide(_ sequences: [Int]) {
-        guard line.isKnown, trials >= 8, !sequences.isEmpty else { return }
+        guard !sequences.isEmpty else { return }
+        guard line.isKnown, trials >= 8 else {
+            // A short answer should not pay for being measured.
+            if state == .off, stepsToProbe > 0 { return }
+            if trials >= Self.firstMisses, successes == 0 {
+                if state == .off { pause = min(pause * 2, 1024) }
+                state = .off
+                stepsToProbe = pause
+            } else {
+                state = .measuring
+            }
+            return
+        }
         let threshold = threshold(sequences.count)
         let worth = sequences.contains { length(for: $0, threshold: threshold) > 0 }
         switch (worth, state) {

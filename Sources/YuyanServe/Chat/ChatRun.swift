@@ -56,6 +56,8 @@ final class ChatRun {
     private(set) var cachedTokens = 0
     /// Tokens of all samples so far.
     private(set) var generatedTokens = 0
+    /// Those of them that were thoughts.
+    private(set) var reasoningTokens = 0
 
     init(_ submission: ChatSubmission, tokenizer: Tokenizer) {
         let job = submission.job
@@ -104,6 +106,10 @@ final class ChatRun {
             generatedTokens += 1
             samples[index].tokens.append(
                 AnswerToken(id: token, logProbabilities: logProbabilities))
+            let wasThinking = samples[index].parser.isThinking
+            defer {
+                if wasThinking || samples[index].parser.isThinking { reasoningTokens += 1 }
+            }
             let release = samples[index].text.append(token)
             if let stop = release.stop {
                 return end(index, text: release.text, .stop(.string(stop)))
@@ -122,7 +128,10 @@ final class ChatRun {
         samples[index].isDone = true
         openSamples -= 1
         // The engine is told at once that nobody waits for the rest.
-        if openSamples == 0 { events = nil }
+        if openSamples == 0 {
+            events?.hasEnough()
+            events = nil
+        }
         var parts = samples[index].parser.push(text)
         parts += samples[index].parser.finish()
         var end = AnswerEnd(

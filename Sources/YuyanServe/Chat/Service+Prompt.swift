@@ -125,9 +125,9 @@ extension Service {
     func job(_ input: ChatInput, client: String) throws(RequestError) -> ChatJob {
         var input = input
         let (model, adapter) = try adapter(named: input.model, index: input.adapterIndex)
-        let format = input.reasoning ?? configuration.reasoningFormat
+        let format = input.reasoning ?? .auto
         let mayThink = format == .deepseek || (format == .auto && text.capabilities.thinks)
-        // A constrained answer leaves no room for thoughts; a template that can must not ask.
+        // An answer of a given form needs no thoughts; a template that can does not ask for them.
         if input.constraint != nil, text.capabilities.switchesThinking,
             input.variables["enable_thinking"] == nil
         {
@@ -148,10 +148,21 @@ extension Service {
         request.client = client
         request.cacheSalt = input.cacheSalt
         let calls = !input.tools.isEmpty && input.choice != .none
+        var reasoning = AnswerParser.Reasoning.none
+        if mayThink { reasoning = prompt.opensThinking ? .open : .tagged }
+        if let form = input.constraint {
+            // Thoughts that the prompt has begun come to their end first.
+            if reasoning == .open {
+                input.constraint?.source = form.source.afterThoughts()
+            } else {
+                reasoning = .none
+            }
+        }
         if calls {
             let source = try text.toolFormat.constraint(
                 input.tools, choice: input.choice,
-                thinks: prompt.opensThinking || (mayThink && text.capabilities.thinks),
+                reasoning: prompt.opensThinking
+                    ? .open : mayThink && text.capabilities.thinks ? .tagged : .none,
                 isParallel: input.isParallel)
             if input.constraint != nil, input.choice != .auto {
                 throw .field(
@@ -168,7 +179,7 @@ extension Service {
         }
         return ChatJob(
             request: request, model: model, skipsSpecial: input.skipsSpecial,
-            reasoning: mayThink ? (prompt.opensThinking ? .open : .tagged) : .none,
+            reasoning: reasoning,
             toolNames: calls ? Set(input.tools.map(\.name)) : [], toolFormat: text.toolFormat,
             truncatedTokens: truncated)
     }
@@ -180,7 +191,7 @@ extension Service {
             throw .body("the prompt has no tokens; expected at least one")
         }
         guard answer ? length < limit : length <= limit else {
-            throw .engine(.contextExceeded(promptTokens: length, limit: limit))
+            throw .engine(engine.tooLong(promptTokens: length))
         }
     }
 

@@ -33,6 +33,8 @@ struct Usage: Sendable, Hashable {
     var prompt = 0
     var cached = 0
     var generated = 0
+    /// Generated tokens that were thoughts.
+    var reasoning = 0
 
     init() {}
 
@@ -40,12 +42,14 @@ struct Usage: Sendable, Hashable {
         prompt = run.promptTokens
         cached = run.cachedTokens
         generated = run.generatedTokens
+        reasoning = run.reasoningTokens
     }
 
     static func += (a: inout Usage, b: Usage) {
         a.prompt += b.prompt
         a.cached += b.cached
         a.generated += b.generated
+        a.reasoning += b.reasoning
     }
 }
 

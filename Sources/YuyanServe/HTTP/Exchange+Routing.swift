@@ -41,13 +41,14 @@ extension Exchange {
     }
 
     private func refusal(_ error: TransportError, _ template: String) -> Decision {
-        .answer(error.response, template: template)
+        .answer(error.response(for: head.uri), template: template)
     }
 
-    /// The page and the probes of load balancers need no key.
+    /// The page and the probes of load balancers need no key; metrics only if they are made public.
     private func isPublic(_ match: RouteTable.Match) -> Bool {
         switch match {
         case .found(.health, _), .found(.asset, _): true
+        case .found(.metrics, _): core.configuration.hasPublicMetrics
         default: false
         }
     }

@@ -44,7 +44,8 @@ struct Exchange: Sendable {
             case .service(let target, let template):
                 switch core.admit() {
                 case .failure(let error):
-                    return try await answer(error.response, template, &parts, outbound)
+                    return try await answer(
+                        error.response(for: head.uri), template, &parts, outbound)
                 case .success(let model):
                     defer { core.release() }
                     return try await ask(model, target, template, &parts, outbound)
@@ -66,7 +67,7 @@ struct Exchange: Sendable {
         do {
             guard try await read(&body, from: &parts, outbound) else { throw ClientGone() }
         } catch let error as TransportError {
-            try await send(error.response, outbound, keepsAlive: false)
+            try await send(error.response(for: head.uri), outbound, keepsAlive: false)
             finish(status: error.status, template: template)
             return false
         } catch let error as HTTPParserError {
@@ -81,7 +82,7 @@ struct Exchange: Sendable {
 
     /// Answers what is no request; the connection ends with it.
     func refuse(_ error: TransportError, _ outbound: Outbound) async throws {
-        try await send(error.response, outbound, keepsAlive: false)
+        try await send(error.response(for: head.uri), outbound, keepsAlive: false)
         finish(status: error.status, template: "malformed")
     }
 
@@ -91,7 +92,7 @@ struct Exchange: Sendable {
     private var client: String {
         guard !core.keys.isOpen, let key = APIKeys.candidate(in: headers),
             let number = core.keys.index(of: key)
-        else { return connection.address }
+        else { return core.configuration.client(at: connection.address, headers) }
         return "key-\(number)"
     }
 
@@ -187,7 +188,7 @@ struct Exchange: Sendable {
         case .success(.cancelled(let headSent)) where !connection.isClosed:
             let error = TransportError.requestTimeout(core.configuration.requestTimeout)
             guard headSent else {
-                try await send(error.response, outbound, keepsAlive: keepsAlive)
+                try await send(error.response(for: head.uri), outbound, keepsAlive: keepsAlive)
                 return error.status
             }
             try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: errorEvent(error)))))
@@ -199,11 +200,9 @@ struct Exchange: Sendable {
 
     /// The event that ends a stream which took too long, in the dialect of the endpoint.
     private func errorEvent(_ error: TransportError) -> [UInt8] {
-        let isAnthropic = head.uri.hasPrefix("/v1/messages")
         let text =
-            isAnthropic
-            ? "event: error\ndata: {\"type\": \"error\", \"error\": {\"type\": \"api_error\", "
-                + "\"message\": \"\(error.message)\"}}\n\n"
+            TransportError.isAnthropic(head.uri)
+            ? "event: error\ndata: \(error.anthropic)\n\n"
             : "data: \(error.body)\n\ndata: [DONE]\n\n"
         return Array(text.utf8)
     }

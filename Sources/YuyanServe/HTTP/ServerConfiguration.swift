@@ -9,6 +9,10 @@ public struct ServerConfiguration: Sendable {
     public var port = 8080
     /// Keys of which a request must show one; none lets everybody in.
     public var apiKeys: [String] = []
+    /// Whether `/metrics` needs no key.
+    public var hasPublicMetrics = false
+    /// Addresses of proxies whose `X-Forwarded-For` is believed.
+    public var trustedProxies: [String] = []
     /// Origins whose pages may call the API; `*` for all.
     public var corsOrigins: [String] = []
     /// PEM file of the certificate chain; nil for HTTP without TLS.
@@ -44,6 +48,19 @@ public struct ServerConfiguration: Sendable {
     public var logPrompts = false
     /// What `/version` says.
     public var version = "0"
+}
+
+extension ServerConfiguration {
+    /// Who asks: what a trusted proxy says, else whoever is connected.
+    ///
+    /// The last entry that is no trusted proxy itself: those before it a client can invent.
+    func client(at address: String, _ headers: [(name: String, value: String)]) -> String {
+        guard trustedProxies.contains(address) else { return address }
+        let hops = headers.filter { $0.name == "x-forwarded-for" }
+            .flatMap { $0.value.split(separator: ",") }
+            .map { String($0.drop { $0 == " " }.prefix { $0 != " " }.prefix(64)) }
+        return hops.last { !$0.isEmpty && !trustedProxies.contains($0) } ?? address
+    }
 }
 
 /// A server that cannot start.

@@ -67,12 +67,16 @@ enum TransportError: Error, Hashable, Sendable {
         }
     }
 
-    /// The error body in OpenAI's shape; while loading as llama.cpp has it, which clients wait for.
+    /// The error body in OpenAI's shape, whose code is a text or null; while loading a number, as
+    /// llama.cpp has it, which clients wait for.
     var body: JSONOutput {
         let code: JSONOutput =
             switch self {
+            case .loading: .integer(status)
             case .unauthorized: "invalid_api_key"
-            default: .integer(status)
+            case .draining: "server_draining"
+            case .requestTimeout: "timeout"
+            default: .null
             }
         return [
             "error": [
@@ -81,7 +85,31 @@ enum TransportError: Error, Hashable, Sendable {
         ]
     }
 
-    /// The whole answer.
+    /// The error body in Anthropic's shape.
+    var anthropic: JSONOutput {
+        let kind =
+            switch self {
+            case .loading, .draining, .tooManyBodies: "overloaded_error"
+            case .bodyTooLarge: "request_too_large"
+            case .requestTimeout: "timeout_error"
+            default: self.kind
+            }
+        return [
+            "type": "error", "error": ["type": .string(kind), "message": .string(message)],
+        ]
+    }
+
+    /// Whether a target is one of those whose clients expect Anthropic's shape.
+    static func isAnthropic(_ target: String) -> Bool { target.hasPrefix("/v1/messages") }
+
+    /// The whole answer to a request for a target, in the shape that its clients expect.
+    func response(for target: String) -> ServiceResponse {
+        var result = response
+        if Self.isAnthropic(target) { result.body = .bytes(Array(anthropic.description.utf8)) }
+        return result
+    }
+
+    /// The whole answer in OpenAI's shape.
     var response: ServiceResponse {
         var headers = [(name: "content-type", value: "application/json")]
         switch self {

@@ -1,3 +1,4 @@
+import YuyanConstraints
 import YuyanEngine
 import YuyanFormats
 import YuyanText
@@ -17,6 +18,10 @@ enum MessageFields {
                 )),
             Field("stream", .boolean), Field("metadata", .freeObject),
             Field("service_tier", .name),
+            Field(
+                "output_config",
+                .object([Field("format", .object(formatTable)), Field("effort", .name)])),
+            Field("output_format", .object(formatTable)),
         ]
     }
 
@@ -55,6 +60,11 @@ enum MessageFields {
                 ])),
         ]
     }
+
+    private static let formatTable = [
+        Field("type", .choice(["json_schema"]), required: true),
+        Field("schema", .either([.freeObject, .boolean]), required: true),
+    ]
 
     private static let content = FieldKind.either([
         .text,
@@ -160,6 +170,15 @@ extension Service {
             default: input.choice = .auto
             }
             try ChatFields.check(input.choice, input.tools)
+        }
+        // The second name is that of the header's beta.
+        for (param, format) in [
+            ("output_config.format.schema", body["output_config"]?["format"]),
+            ("output_format.schema", body["output_format"]),
+        ] {
+            if let schema = format?["schema"], !schema.isNull {
+                input.constraint = FieldConstraint(param: param, source: .jsonSchema(schema))
+            }
         }
         switch body["thinking"]?["type"]?.string {
         case "enabled", "adaptive": input.variables["enable_thinking"] = true

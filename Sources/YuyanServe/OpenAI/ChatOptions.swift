@@ -35,7 +35,7 @@ extension Service {
                 text.tokenizer.encode($0, addSpecial: false)
             }
         }
-        try parameters.limit(maxTokens ?? configuration.defaultMaxTokens)
+        try parameters.limit(maxTokens)
         var input = ChatInput(turns: turns, parameters: parameters)
         input.model = body.string("model")
         input.sampleCount = body.int("n") ?? 1

@@ -7,8 +7,6 @@ struct ChatHead: Sendable {
     let id: String
     let created: Int
     let model: String
-    let fingerprint: String?
-    let repeatsReasoning: Bool
     let truncatedTokens: Int
     let promptIDs: [Int32]
     let options: ChatOptions
@@ -25,7 +23,7 @@ extension ChatHead {
             ("id", .string(id)), ("object", "chat.completion"), ("created", .integer(created)),
             ("model", .string(model)), ("choices", .array(choices)),
             ("usage", answer.usage.openAI(truncated: truncatedTokens)),
-            ("system_fingerprint", .text(fingerprint)),
+            ("system_fingerprint", .null),
             (
                 "prompt_logprobs",
                 answer.scores.isEmpty ? nil : logProbabilities.prompt(answer.scores)
@@ -45,7 +43,6 @@ extension ChatHead {
             ("role", "assistant"),
             ("content", hasContent ? .string(sample.content) : .null),
             ("refusal", .null), ("reasoning_content", reasoning),
-            ("reasoning", repeatsReasoning ? reasoning : nil),
             ("tool_calls", sample.calls.isEmpty ? nil : .array(sample.calls.map(\.output))),
         ])
         return .fields([
@@ -82,7 +79,7 @@ struct ChatEventWriter {
         let fields: JSONOutput = [
             "id": .string(head.id), "object": "chat.completion.chunk",
             "created": .integer(head.created), "model": .string(head.model),
-            "system_fingerprint": .text(head.fingerprint),
+            "system_fingerprint": .null,
         ]
         prefix = Array("data: \(fields.description.dropLast()), \"choices\": [".utf8)
         // Clients that asked for usage get the field in every chunk.
@@ -195,8 +192,7 @@ struct ChatEventWriter {
         case .reasoning(let text):
             guard head.options.includesReasoning else { return nil }
             let value = JSONOutput.string(text).description
-            let again = head.repeatsReasoning ? ", \"reasoning\": \(value)" : ""
-            return Array("{\"reasoning_content\": \(value)\(again)}".utf8)
+            return Array("{\"reasoning_content\": \(value)}".utf8)
         case .call(let index, let id, let name):
             let call: JSONOutput = [
                 "index": .integer(index), "id": .string(id), "type": "function",

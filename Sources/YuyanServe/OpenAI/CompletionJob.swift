@@ -20,7 +20,7 @@ extension Service {
     func completionJob(
         _ body: RequestBody, client: String
     ) throws(RequestError) -> CompletionJob {
-        let maxTokens = body.int("max_tokens") ?? configuration.defaultMaxTokens ?? 16
+        let maxTokens = body.int("max_tokens") ?? 16
         var input = try input(body, turns: [], maxTokens: maxTokens)
         input.reasoning = ServiceConfiguration.ReasoningFormat.none
         let options = ChatOptions(body)
@@ -52,6 +52,7 @@ extension Service {
         }
         let (model, adapter) = try adapter(named: input.model, index: input.adapterIndex)
         var jobs: [ChatJob] = []
+        let batch = prompts.count > 1 ? RequestBatch() : nil
         for prompt in prompts {
             var ids = prompt.ids
             if let kept = input.truncation, ids.count > kept { ids.removeFirst(ids.count - kept) }
@@ -64,6 +65,7 @@ extension Service {
             request.priority = input.priority
             request.client = client
             request.cacheSalt = input.cacheSalt
+            request.batch = batch
             if let constraint = input.constraint {
                 request.constraint = try constraints.compiled(
                     constraint, maxBytes: configuration.maxSchemaBytes,

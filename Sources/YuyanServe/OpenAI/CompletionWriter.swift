@@ -7,21 +7,19 @@ struct CompletionWriter: Sendable {
     let job: CompletionJob
     let id: String
     let created: Int
-    let fingerprint: String?
     let logProbabilities: LogProbabilityOutput
     private let prefix: [UInt8]
     private let usageField: String
 
-    init(_ job: CompletionJob, fingerprint: String?, tokenizer: Tokenizer) {
+    init(_ job: CompletionJob, tokenizer: Tokenizer) {
         self.job = job
         id = Identifier.make("cmpl-")
         created = Clock.now
-        self.fingerprint = fingerprint
         logProbabilities = LogProbabilityOutput(
             tokenizer: tokenizer, namesTokensByID: job.options.namesTokensByID)
         let head: JSONOutput = [
             "id": .string(id), "object": "text_completion", "created": .integer(created),
-            "model": .string(job.model), "system_fingerprint": .text(fingerprint),
+            "model": .string(job.model), "system_fingerprint": .null,
         ]
         prefix = Array("data: \(head.description.dropLast()), \"choices\": [".utf8)
         usageField = job.options.includesUsage ? ", \"usage\": null" : ""
@@ -41,7 +39,7 @@ struct CompletionWriter: Sendable {
             "id": .string(id), "object": "text_completion", "created": .integer(created),
             "model": .string(job.model), "choices": .array(choices),
             "usage": usage.openAI(truncated: job.jobs.map(\.truncatedTokens).reduce(0, +)),
-            "system_fingerprint": .text(fingerprint),
+            "system_fingerprint": .null,
         ]
     }
 

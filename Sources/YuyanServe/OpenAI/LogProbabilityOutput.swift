@@ -108,6 +108,10 @@ extension Usage {
             ("prompt_tokens", .integer(prompt)), ("completion_tokens", .integer(generated)),
             ("total_tokens", .integer(prompt + generated)),
             ("prompt_tokens_details", ["cached_tokens": .integer(cached)]),
+            (
+                "completion_tokens_details",
+                reasoning > 0 ? ["reasoning_tokens": .integer(reasoning)] : nil
+            ),
             ("truncated_tokens", truncated > 0 ? .integer(truncated) : nil),
         ])
     }

@@ -11,8 +11,6 @@ extension Service {
         let job = try job(input, client: request.client)
         let head = ChatHead(
             id: Identifier.make("chatcmpl-"), created: Clock.now, model: job.model,
-            fingerprint: configuration.fingerprint,
-            repeatsReasoning: configuration.repeatsReasoning,
             truncatedTokens: job.truncatedTokens, promptIDs: job.request.prompt, options: options,
             logProbabilities: LogProbabilityOutput(
                 tokenizer: text.tokenizer, namesTokensByID: options.namesTokensByID))
@@ -73,7 +71,7 @@ extension ServiceEvents {
                 run = nil
                 if error is CancellationError { return nil }
                 let error = RequestError(error)
-                timer.report(status: error.status, error: error.message)
+                timer.report(status: error.status, error: error.logged)
                 return failure(error)
             }
         }

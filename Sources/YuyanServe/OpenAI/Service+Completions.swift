@@ -14,8 +14,7 @@ extension Service {
             $0.model = job.model
             $0.isStream = job.options.isStream
         }
-        let writer = CompletionWriter(
-            job, fingerprint: configuration.fingerprint, tokenizer: text.tokenizer)
+        let writer = CompletionWriter(job, tokenizer: text.tokenizer)
         let headers = truncationHeaders(job.jobs.map(\.truncatedTokens).reduce(0, +))
         guard job.options.isStream else {
             return .json(writer.completion(try await answers(job, timer)), headers: headers)
@@ -85,7 +84,7 @@ final class CompletionStream {
                 self.run = nil
                 if error is CancellationError { return nil }
                 let error = RequestError(error)
-                self.timer.report(status: error.status, error: error.message)
+                self.timer.report(status: error.status, error: error.logged)
                 return ServerEvents.failure(error)
             }
         }

@@ -31,7 +31,11 @@ extension ServerCore {
             if let first = record.timeToFirstToken {
                 fields["first_token_seconds"] = .stringConvertible(first / .seconds(1))
             }
-            if let error = record.error { fields["error"] = .string(error) }
+            if status == 504 {
+                fields["error"] = "no complete answer in the time of --request-timeout"
+            } else if let error = record.error {
+                fields["error"] = .string(error)
+            }
             if !record.ignoredFields.isEmpty {
                 fields["ignored_fields"] = .array(record.ignoredFields.map { .string($0) })
             }

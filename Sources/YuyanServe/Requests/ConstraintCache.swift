@@ -103,7 +103,12 @@ extension ConstraintSource {
         case .tagged(let free, let tags, let atLeastOne, let atMostOne):
             "tagged \(free) \(atLeastOne) \(atMostOne) "
                 + JSONOutput.array(
-                    tags.map { [.string($0.begin), .string($0.body.key), .string($0.end)] }
+                    tags.map {
+                        [
+                            .string($0.begin), .integer($0.space), .string($0.body.key),
+                            .string($0.end),
+                        ]
+                    }
                 ).description
         }
     }

@@ -37,6 +37,9 @@ enum ConstraintFields {
                 .object([
                     Field("json", written), Field("regex", text), Field("choice", choices),
                     Field("grammar", text), Field("json_object", .boolean),
+                    Field(
+                        "structural_tag",
+                        .refused("is not supported; use 'tools', or 'grammar'")),
                 ])),
         ]
     }

@@ -160,6 +160,41 @@ extension FieldKind {
         throw .field(param: path, message: "is \(value.summary); expected \(expected)")
     }
 
+    /// Collects the names inside a value that was checked and that mean nothing here.
+    func collectIgnored(_ value: JSONCursor, at path: String, into names: inout Set<String>) {
+        guard names.count < Self.mostIgnored else { return }
+        switch self {
+        case .object(let fields): Self.collect(value, fields, at: path, into: &names)
+        case .variants(let tag, _, let variants):
+            let name = value[tag]?.string
+            let variant = variants.first { name.map($0.names.contains) ?? true }
+            Self.collect(
+                value, [Field(tag, .name)] + (variant?.fields ?? []), at: path, into: &names)
+        case .list(let kind, _):
+            for element in (value.array.map(Array.init) ?? []) where element.kind == .object {
+                kind.collectIgnored(element, at: path + "[]", into: &names)
+            }
+        case .either(let kinds):
+            kinds.first { $0.mayHold(value) }?.collectIgnored(value, at: path, into: &names)
+        default: break
+        }
+    }
+
+    private static func collect(
+        _ object: JSONCursor, _ fields: [Field], at path: String, into names: inout Set<String>
+    ) {
+        for (key, value) in object.entries ?? [] {
+            if let field = fields.first(where: { $0.name == key }) {
+                let place = path.isEmpty ? key : "\(path).\(key)"
+                field.kind.collectIgnored(value, at: place, into: &names)
+            } else if names.count < mostIgnored {
+                names.insert((path.isEmpty ? "" : path + ".") + key.asFieldName)
+            }
+        }
+    }
+
+    private static let mostIgnored = 64
+
     private func mayHold(_ value: JSONCursor) -> Bool {
         switch self {
         case .anything, .refused: true
@@ -198,6 +233,32 @@ extension FieldKind {
         case .map(_, let maxCount), .tokens(_, _, let maxCount):
             "an object of at most \(maxCount) entries"
         case .either(let kinds): kinds.map(\.expected).joined(separator: ", or ")
+        }
+    }
+}
+
+extension String {
+    /// The text if it looks like the name of a field; a client's words do not belong in the log.
+    var asFieldName: String {
+        let isName = utf8.count <= 64 && utf8.allSatisfy { $0.isFieldNameByte }
+        return isName ? self : "…"
+    }
+
+    /// The path of a field without what a client may have written into it.
+    var asFieldPath: String {
+        split(separator: ".", omittingEmptySubsequences: false)
+            .map { String($0).asFieldName }.joined(separator: ".")
+    }
+}
+
+extension UInt8 {
+    fileprivate var isFieldNameByte: Bool {
+        switch self {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"),
+            UInt8(ascii: "["), UInt8(ascii: "]"):
+            true
+        default: false
         }
     }
 }

@@ -54,7 +54,15 @@ struct RequestBody: Sendable {
         self.object = object
         self.values = values
         self.path = path
-        ignored = given.keys.sorted()
+        ignored = path.isEmpty ? Self.ignored(object, fields) : given.keys.sorted()
+    }
+
+    /// Names that no table has, at any depth, as the log may hold them: places in lists, and what
+    /// cannot be the name of a field, left out.
+    private static func ignored(_ object: JSONCursor, _ fields: [Field]) -> [String] {
+        var names: Set<String> = []
+        FieldKind.object(fields).collectIgnored(object, at: "", into: &names)
+        return names.sorted()
     }
 
     /// The value of a field of the table, or nil if it is absent or null.

@@ -39,7 +39,7 @@ enum RequestError: Error, Hashable, Sendable {
         case .failed: 500
         case .engine(let error):
             switch error {
-            case .invalid, .contextExceeded, .cacheTooSmall: 400
+            case .invalid, .contextExceeded, .cacheTooSmall, .constraintTooCostly: 400
             case .overloaded: 429
             case .draining: 503
             case .failed: 500
@@ -57,6 +57,21 @@ enum RequestError: Error, Hashable, Sendable {
             "the model '\(name)' does not exist here; served are "
                 + known.map { "'\($0)'" }.joined(separator: ", ")
         case .engine(let error): error.description
+        }
+    }
+
+    /// The error for the log, in which no client's words belong: kind and field, no values.
+    var logged: String {
+        switch self {
+        case .field(let param, _): "'\(param.asFieldPath)' is not as expected"
+        case .body: "the body is not as expected"
+        case .unknownModel: "an unknown model"
+        case .notFound: "not found"
+        case .method: "a wrong method"
+        case .template: "the chat template refuses the messages"
+        case .engine(.invalid(let field, _)): "'\(field.asFieldPath)' is not as expected"
+        case .engine(let error): error.description
+        case .failed(let message): message
         }
     }
 
@@ -88,6 +103,7 @@ enum RequestError: Error, Hashable, Sendable {
         case .unknownModel: "model_not_found"
         case .engine(.contextExceeded), .engine(.cacheTooSmall): "context_length_exceeded"
         case .engine(.overloaded): "rate_limit_exceeded"
+        case .engine(.constraintTooCostly): "constraint_too_costly"
         case .engine(.draining): "server_draining"
         case .field: "invalid_value"
         default: nil

@@ -145,7 +145,7 @@ extension Service {
         let wantsScores =
             body.strings("include")?.contains("message.output_text.logprobs") ?? false
         parameters.logprobs = body.int("top_logprobs") ?? (wantsScores ? 0 : nil)
-        try parameters.limit(body.int("max_output_tokens") ?? configuration.defaultMaxTokens)
+        try parameters.limit(body.int("max_output_tokens"))
         var input = ChatInput(turns: try ResponseFields.turns(body), parameters: parameters)
         input.model = body.string("model")
         input.tools = try ResponseFields.tools(body, configuration)

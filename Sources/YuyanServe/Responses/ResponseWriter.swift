@@ -17,16 +17,21 @@ struct ResponseWriter {
     private var tokens: [Int: [AnswerToken]] = [:]
     private var pendingTokens: [AnswerToken] = []
 
-    init(model: String, body: RequestBody, scores: LogProbabilityOutput?) {
+    init(
+        model: String, body: RequestBody, parameters: SamplingParameters,
+        scores: LogProbabilityOutput?
+    ) {
         id = Identifier.make("resp_")
         self.model = model
         created = Clock.now
         self.scores = scores
-        request = Self.echo(body)
+        request = Self.echo(body, parameters)
     }
 
-    /// What a response repeats of its request.
-    private static func echo(_ body: RequestBody) -> [(key: String, value: JSONOutput)] {
+    /// What a response repeats of its request, and what was used where that said nothing.
+    private static func echo(
+        _ body: RequestBody, _ parameters: SamplingParameters
+    ) -> [(key: String, value: JSONOutput)] {
         func given(_ name: String, _ standard: JSONOutput) -> JSONOutput {
             body[name].map { JSONOutput($0) } ?? standard
         }
@@ -37,22 +42,20 @@ struct ResponseWriter {
             ("parallel_tool_calls", given("parallel_tool_calls", true)),
             ("previous_response_id", .null),
             ("reasoning", given("reasoning", ["effort": .null, "summary": .null])),
-            ("store", false), ("temperature", given("temperature", 1.0)),
+            ("store", false), ("temperature", .float(parameters.temperature)),
             ("text", given("text", ["format": ["type": "text"]])),
             ("tool_choice", given("tool_choice", "auto")), ("tools", given("tools", [])),
-            ("top_logprobs", given("top_logprobs", 0)), ("top_p", given("top_p", 1.0)),
+            ("top_logprobs", given("top_logprobs", 0)), ("top_p", .float(parameters.topP)),
             ("truncation", given("truncation", "disabled")), ("user", given("user", .null)),
         ]
     }
 
-    /// A complete response.
-    mutating func response(_ answer: CollectedAnswer) -> JSONOutput {
-        guard let sample = answer.samples.first else { return [:] }
-        end = sample.end
-        let items = sample.blocks.map { block in
-            item(block, id: Self.newID(block), isComplete: true, tokens: sample.tokens)
+    /// The complete response, once all events were written: streamed or not, it is the same.
+    func response(_ usage: Usage) -> JSONOutput {
+        let items = blocks.blocks.enumerated().map { index, block in
+            item(block, id: itemIDs[index], isComplete: true, tokens: tokens[index] ?? [])
         }
-        return response(items: items, usage: answer.usage)
+        return response(items: items, usage: usage)
     }
 
     /// The events of one event of the engine.
@@ -80,11 +83,8 @@ struct ResponseWriter {
 
     /// The last event, which holds the whole response.
     mutating func finish(_ usage: Usage) -> [UInt8] {
-        let items = blocks.blocks.enumerated().map { index, block in
-            item(block, id: itemIDs[index], isComplete: true, tokens: tokens[index] ?? [])
-        }
         let name = end?.reason == .length ? "response.incomplete" : "response.completed"
-        return event(name, [("response", response(items: items, usage: usage))])
+        return event(name, [("response", response(usage))])
     }
 
     /// An error in the middle of a stream.
@@ -276,7 +276,7 @@ struct ResponseWriter {
                 "cached_tokens": .integer(usage.cached), "cache_write_tokens": 0,
             ],
             "output_tokens": .integer(usage.generated),
-            "output_tokens_details": ["reasoning_tokens": 0],
+            "output_tokens_details": ["reasoning_tokens": .integer(usage.reasoning)],
             "total_tokens": .integer(usage.prompt + usage.generated),
         ]
     }

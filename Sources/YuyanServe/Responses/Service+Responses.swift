@@ -19,10 +19,13 @@ extension Service {
             ? nil : LogProbabilityOutput(tokenizer: text.tokenizer)
         let submission = try submit(job, timer: timer)
         let headers = truncationHeaders(job.truncatedTokens)
-        let start = ResponseWriter(model: job.model, body: body, scores: scores)
+        let start = ResponseWriter(
+            model: job.model, body: body, parameters: job.request.parameters, scores: scores)
         guard isStream else {
             var writer = start
-            return .json(writer.response(try await collect(submission)), headers: headers)
+            let run = ChatRun(submission, tokenizer: text.tokenizer)
+            while let event = try await run.next() { _ = writer.write(event, usage: Usage(run)) }
+            return .json(writer.response(Usage(run)), headers: headers)
         }
         let handoff = Handoff(submission)
         let tokenizer = text.tokenizer

@@ -44,6 +44,9 @@ struct AnswerParser: Sendable {
             }
     }
 
+    /// Whether the text so far ends inside thoughts.
+    var isThinking: Bool { state == .thinking }
+
     /// Whether a call has begun.
     var hasCalls: Bool { calls?.hasCalls ?? false }
 

@@ -39,6 +39,20 @@ enum ToolChoice: Sendable, Hashable {
     case named(String)
 }
 
+extension ConstraintSource {
+    static let opening = "<think>"
+    static let closing = "</think>"
+
+    /// Thoughts that were begun already, their end, then this.
+    ///
+    /// - Parameter isRequired: Whether the thoughts must come to an end.
+    func afterThoughts(isRequired: Bool = true) -> ConstraintSource {
+        // Models are used to an empty line after their thoughts.
+        let rest = ConstraintTag(begin: Self.closing, body: self, end: "", space: 2)
+        return .tagged(free: true, tags: [rest], atLeastOne: isRequired, atMostOne: true)
+    }
+}
+
 /// How a family of models writes calls of functions into its answers.
 struct ToolFormat: Sendable {
     /// What stands before and after one call.
@@ -78,10 +92,11 @@ struct ToolFormat: Sendable {
     /// What an answer may look like, so that a call cannot be malformed.
     ///
     /// - Parameters:
-    ///   - thinks: Whether free text must be possible before a call that is required.
+    ///   - reasoning: Whether the answer begins inside thoughts, or may begin with some; calls come
+    ///     after them.
     ///   - isParallel: Whether there may be several calls; of a function that was named, one.
     func constraint(
-        _ tools: [Tool], choice: ToolChoice, thinks: Bool, isParallel: Bool
+        _ tools: [Tool], choice: ToolChoice, reasoning: AnswerParser.Reasoning, isParallel: Bool
     ) throws(RequestError) -> ConstraintSource {
         var wanted = tools
         var isSingle = !isParallel
@@ -96,9 +111,19 @@ struct ToolFormat: Sendable {
             tags.append(
                 ConstraintTag(begin: begin + "\n", body: .jsonSchema(schema), end: "\n" + end))
         }
-        return .tagged(
-            free: choice == .auto || thinks, tags: tags, atLeastOne: choice != .auto,
-            atMostOne: isSingle)
+        let isRequired = choice != .auto
+        let calls = ConstraintSource.tagged(
+            free: !isRequired, tags: tags, atLeastOne: isRequired, atMostOne: isSingle)
+        switch reasoning {
+        case .none: return calls
+        case .open: return calls.afterThoughts(isRequired: isRequired)
+        case .tagged:
+            guard isRequired else { return calls }
+            let thoughts = ConstraintTag(
+                begin: ConstraintSource.opening, body: calls.afterThoughts(), end: "")
+            return .tagged(
+                free: false, tags: [thoughts] + tags, atLeastOne: true, atMostOne: isSingle)
+        }
     }
 
     private func schema(of tool: Tool) -> JSONOutput {

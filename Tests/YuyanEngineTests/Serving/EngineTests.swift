@@ -110,6 +110,43 @@ struct EngineTests {
         if name != "rope-dynamic", blocks == 1000 { #expect(statistics.prefixHits > 0) }
     }
 
+    @Test("counts the requests of one batch once in the queue, and refuses none but the first")
+    func batches() async throws {
+        let device = Device(threads: 1)
+        let model = try decoder("llama-gqa", on: device)
+        var configuration = EngineConfiguration()
+        configuration.maxQueue = 2
+        configuration.maxSequences = 1
+        let engine = try Engine(model: model, device: device, configuration: configuration)
+        let batch = RequestBatch()
+        var streams: [GenerationEvents] = []
+        for index in 0..<12 {
+            var request = GenerationRequest(
+                prompt: tokens(4, seed: UInt64(index)), parameters: parameters(index, length: 6))
+            request.batch = batch
+            streams.append(try engine.submit(request))
+        }
+        #expect(engine.statistics().waiting <= 1)
+        for (index, stream) in streams.enumerated() {
+            #expect(try await answers(stream)[0].tokens.count == 6, "\(index)")
+        }
+        // Alone, the third that waits is refused.
+        var refused = 0
+        var kept: [GenerationEvents] = []
+        for index in 0..<12 {
+            do {
+                kept.append(
+                    try engine.submit(
+                        GenerationRequest(
+                            prompt: tokens(4, seed: UInt64(index)),
+                            parameters: parameters(index, length: 90))))
+            } catch EngineError.overloaded {
+                refused += 1
+            }
+        }
+        #expect(refused >= 8 && kept.count >= 2)
+    }
+
     @Test(
         "gives each adapter's request its own bits in one batch, and shares no prefix across them")
     func adapters() async throws {
@@ -331,7 +368,8 @@ struct EngineTests {
             request.sampleCount = n
             _ = try engine.submit(request)
         }
-        #expect(throws: EngineError.contextExceeded(promptTokens: 97, limit: 96)) {
+        // The model would take 128 tokens; three blocks do not.
+        #expect(throws: EngineError.cacheTooSmall(tokens: 97, capacity: 96)) {
             try submit(Array(repeating: 3, count: 97), good)
         }
         #expect(throws: EngineError.self) { try submit([], good) }

@@ -376,6 +376,50 @@ struct SchedulerTests {
         #expect(order.count == 13)
     }
 
+    @Test("takes the blocks of a reader who stays away for others, and gives them back to it")
+    func awayReader() throws {
+        var scheduler = Scheduler(configuration: EngineConfiguration(), blockCount: 22)
+        scheduler.enqueue(sequence(0, (0..<576).map { Int32($0) }))
+        while scheduler.sequences[0]?.isDecoding != true {
+            run(scheduler.plan(), on: &scheduler, length: .max)
+        }
+        for _ in 0..<30 { run(scheduler.plan(), on: &scheduler, length: .max) }
+        #expect(scheduler.sequences[0]?.blocks.count == 19)
+        // Of the same priority, of a lower one, and more than fits beside the first.
+        for id in 1...3 {
+            scheduler.enqueue(
+                sequence(id, (0..<400).map { Int32($0 + id * 1000) }, priority: id - 1))
+        }
+        for _ in 0..<400 { run(scheduler.plan(paused: [0]), on: &scheduler, length: 440) }
+        #expect(scheduler.sequences.keys.sorted() == [0])
+        let before = try #require(scheduler.sequences[0]).tokens.count
+        for _ in 0..<40 { run(scheduler.plan(), on: &scheduler, length: .max) }
+        #expect((scheduler.sequences[0]?.tokens.count ?? 0) > before + 20)
+    }
+
+    @Test("lets others progress whoever does not read, over random histories", arguments: 0..<8)
+    func pausedHistories(_ seed: Int) {
+        var configuration = EngineConfiguration()
+        configuration.maxSequences = [2, 8][seed % 2]
+        configuration.batchTokens = 64
+        var scheduler = Scheduler(configuration: configuration, blockCount: 16)
+        var random = SeededGenerator(seed: UInt64(seed))
+        let away: Set<Int> = [0, 1, 4, 7]
+        for id in 0..<12 {
+            let count = Int.random(in: 40...200, using: &random)
+            scheduler.enqueue(
+                sequence(
+                    id, (0..<count).map { Int32($0 + id * 1000) },
+                    priority: Int.random(in: 0..<3, using: &random)))
+            // Those who go away do so after some tokens.
+            for _ in 0..<3 { run(scheduler.plan(), on: &scheduler, length: 260) }
+        }
+        for _ in 0..<3000 { run(scheduler.plan(paused: away), on: &scheduler, length: 260) }
+        #expect(Set(scheduler.sequences.keys).isSubset(of: away))
+        for _ in 0..<3000 { run(scheduler.plan(), on: &scheduler, length: 260) }
+        #expect(scheduler.sequences.isEmpty && scheduler.allocator.usedCount == 0)
+    }
+
     @Test("never shares blocks across tags")
     func tags() {
         var scheduler = Scheduler(configuration: EngineConfiguration(), blockCount: 64)

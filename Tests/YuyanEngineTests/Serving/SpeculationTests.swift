@@ -162,6 +162,17 @@ struct SpeculationTests {
         var poor = play(rate: 0.2, slope: 0.006, draft: 0.002)
         #expect(poor.state == .off && (poor.lengths(for: [1])[1] ?? 0) <= 2)
         #expect(poor.explanation.contains("does not pay"))
+        // A short answer of which nothing can be guessed pays for a few rows, not for a fifth.
+        var wrong = SpeculationController()
+        var guessed = 0
+        for _ in 0..<64 {
+            let length = wrong.lengths(for: [1])[1] ?? 0
+            guessed += length
+            if length > 0 { wrong.record(sequence: 1, drafted: length, accepted: 0) }
+            wrong.record(rows: 1 + length, seconds: 0.01 + 0.004 * Double(length))
+            wrong.decide([1])
+        }
+        #expect(guessed <= 8, "\(guessed) rows for nothing")
         let middling = play(rate: 0.6, slope: 0.002, draft: 0.001)
         #expect(middling.state == .on)
     }

@@ -5,6 +5,58 @@ import Testing
 
 @Suite("Who is let in", .serialized)
 struct AccessTests {
+    @Test("errors of /v1/messages have Anthropic's shape, whoever finds them")
+    func anthropicShape() async throws {
+        try await ScriptedServer.run {
+            $0.apiKeys = ["key"]
+            $0.maxBodyBytes = 100
+        } _: { scripted in
+            let key = ["x-api-key": "key"]
+            let long = String(repeating: "x", count: 200)
+            for (method, path, headers, body, status, kind) in [
+                ("POST", "/v1/messages", [:], "", 401, "authentication_error"),
+                ("POST", "/v1/messages", key, long, 413, "request_too_large"),
+                ("GET", "/v1/messages", key, "", 405, "invalid_request_error"),
+                ("POST", "/v1/messages/none", key, "", 404, "not_found_error"),
+            ] {
+                let reply = try await scripted.ask(method, path, headers: headers, body: body)
+                #expect(reply.status == status, "\(path)")
+                #expect(
+                    reply.text.hasPrefix(
+                        #"{"type": "error", "error": {"type": "\#(kind)", "message": "#),
+                    "\(reply.text)")
+            }
+            let other = try await scripted.ask("POST", "/echo", headers: key, body: long)
+            #expect(other.text.hasPrefix(#"{"error": {"code": null,"#), "\(other.text)")
+        }
+    }
+
+    @Test("metrics need a key unless they are made public")
+    func publicMetrics() async throws {
+        try await ScriptedServer.run {
+            $0.apiKeys = ["key"]
+            $0.hasPublicMetrics = true
+        } _: { scripted in
+            let metrics = try await scripted.ask("GET", "/metrics")
+            let engine = try await scripted.ask("GET", "/engine")
+            #expect(metrics.status == 200 && engine.status == 401)
+        }
+    }
+
+    @Test("the client is who a trusted proxy says, and nobody else's word counts")
+    func proxies() {
+        var configuration = ServerConfiguration()
+        configuration.trustedProxies = ["10.0.0.1", "10.0.0.2"]
+        func client(_ address: String, _ values: String...) -> String {
+            configuration.client(
+                at: address, values.map { (name: "x-forwarded-for", value: $0) })
+        }
+        #expect(client("10.0.0.1", "9.9.9.9, 1.2.3.4") == "1.2.3.4")
+        #expect(client("10.0.0.1", "9.9.9.9", "1.2.3.4, 10.0.0.2") == "1.2.3.4")
+        #expect(client("5.5.5.5", "1.2.3.4") == "5.5.5.5")
+        #expect(client("10.0.0.1") == "10.0.0.1" && client("10.0.0.1", " , ") == "10.0.0.1")
+    }
+
     @Test("without one of the keys everything but page and health is 401")
     func keys() async throws {
         try await ScriptedServer.run {

@@ -32,7 +32,7 @@ final class ScriptedHandler: RequestHandler {
         ServiceRoute("POST", "/echo"), ServiceRoute("POST", "/wait"),
         ServiceRoute("POST", "/v1/chat/completions"), ServiceRoute("POST", "/flood"),
         ServiceRoute("POST", "/silence"), ServiceRoute("POST", "/large"),
-        ServiceRoute("GET", "/v1/models/{id}"),
+        ServiceRoute("GET", "/v1/models/{id}"), ServiceRoute("POST", "/v1/messages"),
     ]
     var openAPI: [UInt8]? { Array("{}".utf8) }
 

@@ -54,7 +54,7 @@ struct ServerTests {
             let missing = try await scripted.ask("GET", "/nothing?x=1")
             #expect(missing.status == 404)
             #expect(
-                missing.text.hasPrefix(#"{"error": {"code": 404, "message": "there is nothing"#))
+                missing.text.hasPrefix(#"{"error": {"code": null, "message": "there is nothing"#))
             let wrong = try await scripted.ask("GET", "/echo")
             #expect(wrong.status == 405)
             #expect(wrong.headers["allow"] == "OPTIONS, POST")
