@@ -18,7 +18,7 @@ let layers: [(name: String, imports: [String], products: [Target.Dependency])] =
     (
         "YuyanTrain",
         ["YuyanEngine", "YuyanModels", "YuyanNN", "YuyanText", "YuyanTensor", "YuyanFormats"],
-        [.product(name: "Yams", package: "Yams")]
+        []
     ),
     (
         "YuyanServe",
@@ -68,7 +68,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         .target(name: "CYuyanKernels", cSettings: [.treatAllWarnings(as: .error)]),
