@@ -16,11 +16,6 @@ let layers: [(name: String, imports: [String], products: [Target.Dependency])] =
         []
     ),
     (
-        "YuyanTrain",
-        ["YuyanEngine", "YuyanModels", "YuyanNN", "YuyanText", "YuyanTensor", "YuyanFormats"],
-        []
-    ),
-    (
         "YuyanServe",
         [
             "YuyanEngine", "YuyanConstraints", "YuyanModels", "YuyanNN", "YuyanText",

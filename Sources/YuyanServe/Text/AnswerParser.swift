@@ -26,12 +26,15 @@ struct AnswerParser: Sendable {
 
     private var state: State
     private var start: [UInt8] = []
-    private var end = MarkerFinder("</think>")
+    private var end = MarkerFinder(Self.closingMark)
     private var space: [UInt8] = []
     private var hasThought = false
     private var calls: ToolCallParser?
 
-    private static let opening = Array("<think>".utf8)
+    /// What a model writes before and after its thoughts.
+    static let openingMark = "<think>"
+    static let closingMark = "</think>"
+    private static let opening = Array(openingMark.utf8)
 
     /// - Parameter calls: Looks for calls in the content; nil if there are no tools.
     init(reasoning: Reasoning, calls: ToolCallParser?) {

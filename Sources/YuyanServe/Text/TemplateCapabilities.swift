@@ -13,7 +13,7 @@ struct TemplateCapabilities: Sendable {
     init(_ template: ChatTemplate?) {
         let source = template?.source ?? ""
         rendersTools = source.containsText("tools")
-        thinks = source.containsText("<think>")
+        thinks = source.containsText(AnswerParser.openingMark)
         switchesThinking = source.containsText("enable_thinking")
     }
 }

@@ -40,15 +40,12 @@ enum ToolChoice: Sendable, Hashable {
 }
 
 extension ConstraintSource {
-    static let opening = "<think>"
-    static let closing = "</think>"
-
     /// Thoughts that were begun already, their end, then this.
     ///
     /// - Parameter isRequired: Whether the thoughts must come to an end.
     func afterThoughts(isRequired: Bool = true) -> ConstraintSource {
         // Models are used to an empty line after their thoughts.
-        let rest = ConstraintTag(begin: Self.closing, body: self, end: "", space: 2)
+        let rest = ConstraintTag(begin: AnswerParser.closingMark, body: self, end: "", space: 2)
         return .tagged(free: true, tags: [rest], atLeastOne: isRequired, atMostOne: true)
     }
 }
@@ -120,7 +117,7 @@ struct ToolFormat: Sendable {
         case .tagged:
             guard isRequired else { return calls }
             let thoughts = ConstraintTag(
-                begin: ConstraintSource.opening, body: calls.afterThoughts(), end: "")
+                begin: AnswerParser.openingMark, body: calls.afterThoughts(), end: "")
             return .tagged(
                 free: false, tags: [thoughts] + tags, atLeastOne: true, atMostOne: isSingle)
         }
