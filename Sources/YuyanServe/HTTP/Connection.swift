@@ -9,14 +9,11 @@ final class Connection: Sendable {
     }
     private let state = Mutex(State())
     let channel: any Channel
-    /// Runs tasks on the connection's event loop.
-    let executor: EventLoopExecutor
     /// The client's address, without the port.
     let address: String
 
     init(_ channel: any Channel) {
         self.channel = channel
-        executor = EventLoopExecutor(channel.eventLoop)
         address = channel.remoteAddress?.ipAddress ?? "local"
     }
 

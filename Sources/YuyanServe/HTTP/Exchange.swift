@@ -145,12 +145,10 @@ struct Exchange: Sendable {
             try await outbound.write(
                 .head(responseHead(response, length: nil, keepsAlive: keepsAlive)))
             do {
-                try await withTaskExecutorPreference(connection.executor) {
-                    var body = PacedBody(outbound, eventLoop: connection.channel.eventLoop)
-                    for await piece in events where !Task.isCancelled {
-                        core.logText("piece", piece, requestID: requestID)
-                        try await body.write(piece)
-                    }
+                var body = PacedBody(outbound, eventLoop: connection.channel.eventLoop)
+                for await piece in events where !Task.isCancelled {
+                    core.logText("piece", piece, requestID: requestID)
+                    try await body.write(piece)
                 }
             } catch is CancellationError {
                 // The time was up while the piece waited for room; the stream ends as below.
