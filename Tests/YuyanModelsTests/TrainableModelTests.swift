@@ -131,7 +131,7 @@ struct TrainableModelTests {
                         gradient, reference, Tolerance(sumLength: 4096, magnitude: largest),
                         parameter.name)
                 }
-                parameter.descend(rate: 0.01)
+                parameter.descend(rate: 0.001)
             }
             model.parametersChanged(on: device)
         }

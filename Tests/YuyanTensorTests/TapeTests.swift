@@ -53,7 +53,7 @@ private struct Network {
         var x = embedding(ids, table: table, on: device)
         x = checkpointing ? checkpointed(x, on: device, layer) : layer(x, device)
         x = gelu(x, .tanh, on: device)
-        return softmax(gathered(x, rows: [5, 2, 2, 0], on: device), on: device)
+        return softmax(gathered(x, rows: [5, 2, 2, 1], on: device), on: device)
     }
 
     private func layer(_ x: Tensor, _ device: Device) -> Tensor {

