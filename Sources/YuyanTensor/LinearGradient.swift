@@ -53,7 +53,8 @@ package func accumulateWeightGradients(
         stride(from: 0, to: dys[index].width, by: Int(YK_PANEL)).map { first in
             GradientPanel(
                 dy: dys[index], first: first,
-                gradient: gradients[index] + first * x.width, isLast: first + Int(YK_PANEL) >= dys[index].width)
+                gradient: gradients[index] + first * x.width,
+                isLast: first + Int(YK_PANEL) >= dys[index].width)
         }
     }
     if x.rowCount == 0 && !resume {

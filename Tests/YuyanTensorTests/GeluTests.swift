@@ -5,7 +5,9 @@ import Testing
 
 @Suite("Gaussian error linear unit")
 struct GeluTests {
-    @Test("agrees with PyTorch in both forms, far into the tails", arguments: InstructionSet.available)
+    @Test(
+        "agrees with PyTorch in both forms, far into the tails", arguments: InstructionSet.available
+    )
     func golden(_ set: InstructionSet) throws {
         let golden = try GoldenFile("gradients/rows.safetensors")
         let device = Device(threads: 1, instructionSet: set)

@@ -163,8 +163,8 @@ struct KernelGradientTests {
             #expect(whole == plain, "\(this)")
             let middle = T / 64 * 32
             let cut = run(
-                kernels(set), this, inputs, keys, values, cuts: middle > 0 ? [0, middle, T] : [0, T],
-                apart: true)
+                kernels(set), this, inputs, keys, values,
+                cuts: middle > 0 ? [0, middle, T] : [0, T], apart: true)
             #expect(cut == plain, "\(this), in pieces")
         }
     }

@@ -85,7 +85,8 @@ struct NormalizationGradientTests {
     @Test("without a place for the weight's give the same input gradient")
     func frozen() {
         let device = Device(threads: 2)
-        let (x, dy) = (Tensor(noise(74, 90), shape: [3, 30]), Tensor(noise(75, 90), shape: [3, 30]))
+        let x = Tensor(noise(74, 90), shape: [3, 30])
+        let dy = Tensor(noise(75, 90), shape: [3, 30])
         let weight = Tensor(noise(76, 30), shape: [30])
         let place = Aligned<Float>(30, repeating: 0)
         let with = rmsNormGradient(
