@@ -11,10 +11,10 @@ size_t yk_attention_gradient_tile(size_t head_dimension) {
 }
 
 size_t yk_attention_gradient_scratch(size_t head_dimension) {
-  size_t D = head_dimension, P = padded(D), rows = YK_GRADIENT_ROWS;
+  size_t D = head_dimension, P = padded(D), rows = YK_ATTENTION_ROWS;
   return 2 * D * rows + 3 * rows * P       // queries and the output's gradient, both ways round
          + 3 * YK_KEY_TILE * rows          // scores, their gradient, that turned
-         + 4 * rows                        // statistics and positions
+         + 5 * rows                        // statistics, slopes and positions
          + 2 * yk_gradient_keys(P) * P;    // gradients of keys and values
 }
 

@@ -8,6 +8,10 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #include "vectors.h"
 
+static inline __attribute__((always_inline)) vf fma_memory(vf w, const float *x, vf sum) {
+  return __builtin_elementwise_fma(w, (vf)(*x), sum);
+}
+
 typedef int32_t vi8 __attribute__((ext_vector_type(8)));
 typedef int16_t vs16 __attribute__((ext_vector_type(16)));
 
@@ -19,6 +23,10 @@ static inline __attribute__((always_inline)) vi dot_pairs(vi acc, vs w, vi x) {
   products.lo = ((vi8)(low));
   products.hi = ((vi8)(high));
   return acc + products;
+}
+
+static inline __attribute__((always_inline)) vi dot_memory(vi acc, vs w, const int32_t *x) {
+  return dot_pairs(acc, w, (vi)(*x));
 }
 
 static inline __attribute__((always_inline)) __m256 lookup8(vf table, __m256i index) {
@@ -45,7 +53,9 @@ static inline __attribute__((always_inline)) vf gather16(const float *table, vi 
 #define YK_LABEL "AVX2+FMA"
 #define YK_TILE_FLOAT 6
 #define YK_FLOAT_PANELS 1
+#define YK_SHARED_LOADS 1
 #define YK_TILE_INT16 4
+#define YK_SHARED_PAIRS 1
 #define YK_INT16_PANELS 1
 #define YK_COLUMNS_FLOAT 256
 #define YK_COLUMNS_INT16 512

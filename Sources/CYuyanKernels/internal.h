@@ -79,8 +79,9 @@ void yk_attention_tile_pack(const float *keys, const float *values, size_t key_s
 void yk_attention_statistics(const yk_attention_gradient_job *job);
 void yk_attention_gradient(const yk_attention_gradient_job *job);
 
-// Rows of queries that the vector kernels of attention's gradients take at a time.
-enum { YK_GRADIENT_ROWS = 96 };
+// Rows of queries (position by position, in each the heads of the group) that the vector kernels of
+// attention and of its gradients take at a time.
+enum { YK_ATTENTION_ROWS = 96 };
 // Keys whose gradients stay in scratch memory while all queries meet them: 256 at 64 elements.
 static inline size_t yk_gradient_keys(size_t padded_dimension) {
   size_t keys = 16384 / padded_dimension / YK_KEY_TILE * YK_KEY_TILE;

@@ -341,10 +341,10 @@ static void softmax(const float *x, size_t n, float *y) {
 }
 
 size_t yk_attention_scratch(size_t query_count, size_t group, size_t head_dimension) {
-  size_t queries = query_count * group;
-  return 2 * YK_KEY_TILE * head_dimension  // a tile's keys and values, widened
-         + queries * YK_KEY_TILE           // probabilities
-         + 3 * queries + 64;               // running maximum, sum, and correction
+  size_t D = head_dimension, queries = query_count * group, rows = YK_ATTENTION_ROWS;
+  size_t few = queries * YK_KEY_TILE + 2 * queries;       // probabilities, running maximum and sum
+  size_t block = rows * (2 * D + YK_KEY_TILE + 1);        // queries turned, out; weights; factors
+  return 2 * YK_KEY_TILE * D + (few > block ? few : block) + 64;  // a tile's keys and values, widened
 }
 
 static float kv_value(yk_kv_type type, const uint8_t *p, size_t i, float scale) {

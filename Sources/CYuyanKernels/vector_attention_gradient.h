@@ -4,13 +4,13 @@
 // of tiles; inside, all five products are those of multiply_rows. Rows of the queries are needed both
 // ways round, so a block is copied and transposed once for all tiles it meets.
 
-// One worker's memory; [rows] is YK_GRADIENT_ROWS, [P] the head's width rounded up to 16.
+// One worker's memory; [rows] is YK_ATTENTION_ROWS, [P] the head's width rounded up to 16.
 typedef struct gradient_block {
   float *query_columns, *dy_columns;  // [D][rows]
   float *query, *dy, *query_gradient; // [rows][P]
   float *p, *ds;                      // [rows][32]
   float *ds_columns;                  // [32][rows]
-  float *largest, *reciprocal, *delta; // [rows]
+  float *largest, *reciprocal, *delta, *slopes; // [rows]
   int32_t *position;                  // [rows]
   float *key_gradient, *value_gradient; // [keys][P]
   size_t padded;
@@ -18,7 +18,7 @@ typedef struct gradient_block {
 } gradient_block;
 
 INLINE gradient_block block_in(const yk_attention_gradient_job *job) {
-  size_t D = job->head_dimension, P = (D + 15) / 16 * 16, rows = YK_GRADIENT_ROWS;
+  size_t D = job->head_dimension, P = (D + 15) / 16 * 16, rows = YK_ATTENTION_ROWS;
   gradient_block b;
   float *at = job->scratch;
 #define TAKE(part, size) b.part = at, at += (size)
@@ -33,6 +33,7 @@ INLINE gradient_block block_in(const yk_attention_gradient_job *job) {
   TAKE(largest, rows);
   TAKE(reciprocal, rows);
   TAKE(delta, rows);
+  TAKE(slopes, rows);
   b.position = (int32_t *)(void *)at, at += rows;
   TAKE(key_gradient, yk_gradient_keys(P) * P);
   b.value_gradient = at;
@@ -68,7 +69,7 @@ INLINE void pack_rows(const yk_attention_gradient_job *job, const gradient_block
       }
       transpose16(row);
       UNROLL for (size_t i = 0; i < 16; i++)
-        if (d + i < D) storef(columns + (d + i) * YK_GRADIENT_ROWS + first, row[i]);
+        if (d + i < D) storef(columns + (d + i) * YK_ATTENTION_ROWS + first, row[i]);
     }
   }
 }
@@ -112,43 +113,16 @@ INLINE int sees_whole(const yk_attention_gradient_job *job, size_t start, int32_
   return start + 31 <= (size_t)earliest && !(job->window && start + job->window <= (size_t)latest);
 }
 
-// For 16 rows: sixteen positions, and their largest scores and sums so far, one tile on.
-INLINE void statistics_step(const yk_attention_gradient_job *job, const gradient_block *b,
-                            size_t row, size_t start, const float *scores, vf *largest, vf *sum) {
-  const vi position = loadi(b->position + row);
-  float slope[16] = {0};
-  if (job->slopes)
-    for (size_t i = 0; i < 16; i++) slope[i] = job->slopes[(b->row + row + i) % job->group];
-  vf slopes = loadf(slope), hidden = splat(-__builtin_inff());
-  int32_t window = job->window && job->window < INT32_MAX ? (int32_t)job->window : INT32_MAX;
-  vf s[32], best = hidden;
-  for (int j = 0; j < 32; j++) {
-    vi distance = (vi)((int32_t)start + j) - position;
-    s[j] = loadf(scores + (size_t)j * YK_GRADIENT_ROWS + row) * splat(job->scale);
-    if (job->slopes) s[j] = fma16(slopes, __builtin_convertvector(distance, vf), s[j]);
-    s[j] = select16((distance <= 0) & (distance > -window), s[j], hidden);
-    best = maximum16(s[j], best);
-  }
-  vf next = maximum16(best, *largest), correction = exp16(*largest - next);
-  for (int j = 0; j < 32; j++) s[j] = exp16(s[j] - next);
-  for (int width = 16; width > 0; width /= 2)
-    for (int j = 0; j < width; j++) s[j] = s[j] + s[j + width];
-  // Rows that see nothing of the tile stay as they were.
-  vi nearest = (vi)((int32_t)start) - position;
-  vi sees = (nearest <= 0) & (nearest + 31 > -window);
-  *sum = select16(sees, fma16(*sum, correction, s[0]), *sum);
-  *largest = select16(sees, next, *largest);
-}
-
 static void attention_statistics(const yk_attention_gradient_job *job) {
   size_t D = job->head_dimension, tile_floats = yk_attention_gradient_tile(D);
   gradient_block b = block_in(job);
   size_t end = job->end_query * job->group;
-  for (b.row = job->first_query * job->group; b.row < end; b.row += YK_GRADIENT_ROWS) {
-    b.count = end - b.row < YK_GRADIENT_ROWS ? end - b.row : YK_GRADIENT_ROWS;
+  for (b.row = job->first_query * job->group; b.row < end; b.row += YK_ATTENTION_ROWS) {
+    b.count = end - b.row < YK_ATTENTION_ROWS ? end - b.row : YK_ATTENTION_ROWS;
     size_t vectors = (b.count + 15) / 16;
     for (size_t i = 0; i < vectors * 16; i++) {
       b.position[i] = (int32_t)((b.row + i) / job->group);
+      b.slopes[i] = job->slopes ? job->slopes[(b.row + i) % job->group] : 0;
       b.largest[i] = -__builtin_inff();
       b.reciprocal[i] = 0;
     }
@@ -157,14 +131,16 @@ static void attention_statistics(const yk_attention_gradient_job *job) {
     size_t seen = job->window && earliest + 1 > job->window ? earliest + 1 - job->window : 0;
     for (size_t start = seen / 32 * 32; start <= last; start += 32) {
       // Scores of the 32 keys [32][rows], over the queries' columns.
-      multiply_rows(b.query_columns, YK_GRADIENT_ROWS, 16, vectors, D,
-                    job->tiles + start / 32 * tile_floats, 32, 32, 0, b.ds_columns, YK_GRADIENT_ROWS,
+      multiply_rows(b.query_columns, YK_ATTENTION_ROWS, 16, vectors, D,
+                    job->tiles + start / 32 * tile_floats, 32, 32, 0, b.ds_columns, YK_ATTENTION_ROWS,
                     16);
       for (size_t i = 0; i < vectors * 16; i += 16) {
-        vf largest = loadf(b.largest + i), sum = loadf(b.reciprocal + i);
-        statistics_step(job, &b, i, start, b.ds_columns, &largest, &sum);
-        storef(b.largest + i, largest);
-        storef(b.reciprocal + i, sum);
+        softmax_rows rows = {loadi(b.position + i), loadf(b.slopes + i), loadf(b.largest + i),
+                             loadf(b.reciprocal + i), splat(0)};
+        rows = softmax_step(rows, job->slopes != NULL, job->scale, bounded_window(job->window),
+                            (int32_t)start, b.ds_columns + i, YK_ATTENTION_ROWS);
+        storef(b.largest + i, rows.largest);
+        storef(b.reciprocal + i, rows.sum);
       }
     }
     for (size_t i = 0; i < b.count; i++) {
@@ -190,7 +166,7 @@ INLINE void probability_gradient(const yk_attention_gradient_job *job, const gra
                                  size_t start, size_t first, size_t end) {
   const vi lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   const vf scale = splat(job->scale), zero = splat(0);
-  int32_t window = job->window && job->window < INT32_MAX ? (int32_t)job->window : INT32_MAX;
+  const int32_t window = bounded_window(job->window);
   for (size_t i = first; i < end; i++) {
     vf m = splat(b->largest[i]), r = splat(b->reciprocal[i]), delta = splat(b->delta[i]);
     int whole = sees_whole(job, start, b->position[i], b->position[i]);
@@ -223,8 +199,8 @@ INLINE void gradient_tile(const yk_attention_gradient_job *job, const gradient_b
   const float *k = job->tiles + start / 32 * yk_attention_gradient_tile(D);
   const float *v = k + D * 32, *rows = v + D * 32;
   float *p = b->p + first * 32, *ds = b->ds + first * 32;
-  multiply_rows(k, 32, 16, 2, D, b->query_columns + first, YK_GRADIENT_ROWS, count, 0, p, 32, 16);
-  multiply_rows(v, 32, 16, 2, D, b->dy_columns + first, YK_GRADIENT_ROWS, count, 0, ds, 32, 16);
+  multiply_rows(k, 32, 16, 2, D, b->query_columns + first, YK_ATTENTION_ROWS, count, 0, p, 32, 16);
+  multiply_rows(v, 32, 16, 2, D, b->dy_columns + first, YK_ATTENTION_ROWS, count, 0, ds, 32, 16);
   probability_gradient(job, b, start, first, end);
   if (job->key_gradient) {
     multiply_rows(b->dy + first * P, P, 16, P / 16, count, p, 32, 32, 1, dv, P, 16);
@@ -237,11 +213,11 @@ INLINE void gradient_tile(const yk_attention_gradient_job *job, const gradient_b
       UNROLL for (size_t n = 0; n < 16; n++) row[n] = loadf(b->ds + (i + n) * 32 + j);
       transpose16(row);
       UNROLL for (size_t n = 0; n < 16; n++)
-        storef(b->ds_columns + (j + n) * YK_GRADIENT_ROWS + i, row[n]);
+        storef(b->ds_columns + (j + n) * YK_ATTENTION_ROWS + i, row[n]);
     }
   }
   size_t keys = job->end_key - start < 32 ? job->end_key - start : 32;
-  multiply_rows(rows, P, 16, P / 16, keys, b->ds_columns + first, YK_GRADIENT_ROWS, count, 1,
+  multiply_rows(rows, P, 16, P / 16, keys, b->ds_columns + first, YK_ATTENTION_ROWS, count, 1,
                 b->query_gradient + first * P, P, 16);
 }
 
@@ -295,8 +271,8 @@ static void attention_gradient(const yk_attention_gradient_job *job) {
     }
     size_t last = yk_tile_end_query(job, (end - 1) / 32 * 32) * job->group;
     for (b.row = yk_tile_first_query(job, first) * job->group; b.row < last;
-         b.row += YK_GRADIENT_ROWS) {
-      b.count = last - b.row < YK_GRADIENT_ROWS ? last - b.row : YK_GRADIENT_ROWS;
+         b.row += YK_ATTENTION_ROWS) {
+      b.count = last - b.row < YK_ATTENTION_ROWS ? last - b.row : YK_ATTENTION_ROWS;
       gradient_rows(job, &b, first, end);
     }
     if (!job->key_gradient) continue;

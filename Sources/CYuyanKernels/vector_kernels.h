@@ -1,12 +1,15 @@
 // The kernels, written once over vectors of 16 lanes; each instruction set's file defines
 //   YK_NAME, YK_ISA, YK_LABEL      its table and names
 //   YK_TILE_FLOAT, YK_FLOAT_PANELS tokens and panels in registers in matmul_float
+//   YK_SHARED_LOADS, _PAIRS        of so many of a tile's numbers one is loaded for all panels
 //   YK_TILE_INT16, YK_INT16_PANELS likewise in matmul_int16
 //   YK_COLUMNS_FLOAT, _INT16       columns whose panels and tile fit the first-level cache
 //   YK_FEW_FLOAT, YK_FEW_INT16     most tokens of few_float and few_int16
 //   YK_FEW_SUMS                    vectors of sums that few_int16 keeps in registers
 //   YK_QUERIES                     queries in registers in attention
+//   fma_memory(w, x, sum)          sum[i] += w[i] * *x
 //   dot_pairs(acc, w, x)           acc[i] += w[2i] * x[2i] + w[2i+1] * x[2i+1]
+//   dot_memory(acc, w, x)          likewise, of the pair *x in all lanes
 //   lookup16(table, index)         table[index[i] & 15], where higher bits may be set
 //   gather16(table, index)         table[index[i]] from memory
 // and includes this file with its target attribute pushed. The compiler splits the 16 lanes into
@@ -217,178 +220,8 @@ static void softmax(const float *x, size_t n, float *y) {
 }
 
 #include "vector_gradients.h"
+#include "vector_attention.h"
 #include "vector_attention_gradient.h"
-
-// Scores of `count` queries against one tile of 32 transposed keys [D][32].
-INLINE void tile_scores(const float *const *query, size_t count, const float *keys, size_t D,
-                        float *const *scores) {
-  vf s[YK_QUERIES][2];
-  UNROLL for (size_t i = 0; i < count; i++) s[i][0] = s[i][1] = splat(0);
-  for (size_t d = 0; d < D; d++) {
-    vf a = loadf(keys + d * 32), b = loadf(keys + d * 32 + 16);
-    UNROLL for (size_t i = 0; i < count; i++) {
-      vf x = splat(query[i][d]);
-      s[i][0] = fma16(x, a, s[i][0]);
-      s[i][1] = fma16(x, b, s[i][1]);
-    }
-  }
-  UNROLL for (size_t i = 0; i < count; i++) {
-    storef(scores[i], s[i][0]);
-    storef(scores[i] + 16, s[i][1]);
-  }
-}
-
-// out = out * correction + sum over keys first..<end of p[key] * values[key], in key order.
-INLINE void tile_values(float *const *out, size_t count, const float *const *p,
-                        const float *correction, const float *values, size_t D, size_t first,
-                        size_t end) {
-  size_t d = 0;
-  for (; d + 32 <= D; d += 32) {
-    vf o[YK_QUERIES][2];
-    UNROLL for (size_t i = 0; i < count; i++) {
-      o[i][0] = loadf(out[i] + d) * splat(correction[i]);
-      o[i][1] = loadf(out[i] + d + 16) * splat(correction[i]);
-    }
-    for (size_t j = first; j < end; j++) {
-      vf a = loadf(values + j * D + d), b = loadf(values + j * D + d + 16);
-      UNROLL for (size_t i = 0; i < count; i++) {
-        vf x = splat(p[i][j]);
-        o[i][0] = fma16(x, a, o[i][0]);
-        o[i][1] = fma16(x, b, o[i][1]);
-      }
-    }
-    UNROLL for (size_t i = 0; i < count; i++) {
-      storef(out[i] + d, o[i][0]);
-      storef(out[i] + d + 16, o[i][1]);
-    }
-  }
-  for (; d < D; d++) {
-    UNROLL for (size_t i = 0; i < count; i++) {
-      float o = out[i][d] * correction[i];
-      for (size_t j = first; j < end; j++) o = __builtin_fmaf(p[i][j], values[j * D + d], o);
-      out[i][d] = o;
-    }
-  }
-}
-
-INLINE void widen_tile(const yk_attention_job *job, const uint8_t *base, float *keys,
-                       float *values) {
-  size_t D = job->head_dimension;
-  const uint8_t *k = base + job->key_offset, *v = base + job->value_offset;
-  if (job->type == YK_KV_F16) {
-    for (size_t i = 0; i < D * 32; i += 16) storef(keys + i, load_half(k + 2 * i));
-    for (size_t i = 0; i < D * 32; i += 16) storef(values + i, load_half(v + 2 * i));
-    return;
-  }
-  const float *ks = (const float *)(const void *)(base + job->key_scale_offset);
-  const float *vs_ = (const float *)(const void *)(base + job->value_scale_offset);
-  vf s0 = loadf(ks), s1 = loadf(ks + 16);
-  for (size_t d = 0; d < D; d++) {
-    storef(keys + d * 32, s0 * load_signed_bytes(k + d * 32));
-    storef(keys + d * 32 + 16, s1 * load_signed_bytes(k + d * 32 + 16));
-  }
-  for (size_t j = 0; j < 32; j++)
-    for (size_t d = 0; d < D; d++) values[j * D + d] = vs_[j] * (float)(int8_t)v[j * D + d];
-}
-
-static void attention(const yk_attention_job *job) {
-  size_t D = job->head_dimension, queries = job->query_count * job->group;
-  float *wide_keys = job->scratch, *wide_values = wide_keys + 32 * D;
-  float *p = wide_values + 32 * D, *best = p + queries * 32, *sum = best + queries;
-  float *correction = sum + queries;
-  size_t last_position = job->first_position + job->query_count - 1;
-  size_t window = job->window ? job->window : SIZE_MAX;
-  size_t first_seen = job->first_position + 1 > window ? job->first_position + 1 - window : 0;
-  for (size_t q = 0; q < queries; q++) {
-    float *out = job->out + q / job->group * job->out_stride + q % job->group * D;
-    memset(out, 0, D * sizeof(float));
-    best[q] = -__builtin_inff();
-    sum[q] = 0;
-  }
-  const vi lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  for (size_t tile = first_seen / 32; tile <= last_position / 32; tile++) {
-    size_t start = tile * 32;
-    const uint8_t *base = job->blocks[tile];
-    const float *keys = (const float *)(const void *)(base + job->key_offset);
-    const float *values = (const float *)(const void *)(base + job->value_offset);
-    if (job->type != YK_KV_F32) {
-      widen_tile(job, base, wide_keys, wide_values);
-      keys = wide_keys;
-      values = wide_values;
-    }
-    // Queries that see this tile: positions start ... start + 31 + window - 1.
-    size_t q = start > job->first_position ? (start - job->first_position) * job->group : 0;
-    size_t end = queries;
-    if (window < SIZE_MAX - start - 32) {
-      size_t past = start + 31 + window;  // the first position whose window lies after the tile
-      if (past < last_position + 1)
-        end = past > job->first_position ? (past - job->first_position) * job->group : 0;
-    }
-    while (q < end) {
-      const float *query[YK_QUERIES], *weight[YK_QUERIES];
-      float *out[YK_QUERIES], *row[YK_QUERIES], factor[YK_QUERIES];
-      size_t from[YK_QUERIES], to[YK_QUERIES], n = 0;
-      int whole = 1;
-      for (; n < YK_QUERIES && q + n < end; n++) {
-        size_t t = (q + n) / job->group, h = (q + n) % job->group;
-        size_t position = job->first_position + t;
-        size_t seen = position + 1 > window ? position + 1 - window : 0;
-        from[n] = seen > start ? seen - start : 0;
-        to[n] = position - start < 31 ? position - start + 1 : 32;
-        whole &= from[n] == 0 && to[n] == 32;
-        query[n] = job->queries + t * job->query_stride + h * D;
-        out[n] = job->out + t * job->out_stride + h * D;
-        row[n] = p + (q + n) * 32;
-        weight[n] = row[n];
-      }
-      if (n == YK_QUERIES) tile_scores(query, YK_QUERIES, keys, D, row);
-#if YK_QUERIES > 3
-      else if (n == 3) tile_scores(query, 3, keys, D, row);
-#endif
-      else
-        for (size_t i = 0; i < n; i++) tile_scores(query + i, 1, keys, D, row + i);
-      for (size_t i = 0; i < n; i++) {
-        size_t h = (q + i) % job->group, position = job->first_position + (q + i) / job->group;
-        vf a = loadf(row[i]) * splat(job->scale), b = loadf(row[i] + 16) * splat(job->scale);
-        if (job->slopes) {
-          vi distance = lanes + (vi)((int32_t)((int64_t)start - (int64_t)position));
-          a = fma16(splat(job->slopes[h]), __builtin_convertvector(distance, vf), a);
-          b = fma16(splat(job->slopes[h]), __builtin_convertvector(distance + 16, vf), b);
-        }
-        if (from[i] != 0 || to[i] != 32) {
-          vi lo = (vi)((int32_t)from[i]), hi = (vi)((int32_t)to[i]);
-          vf hidden = splat(-__builtin_inff());
-          a = select16((lanes >= lo) & (lanes < hi), a, hidden);
-          b = select16((lanes + 16 >= lo) & (lanes + 16 < hi), b, hidden);
-        }
-        float m = best[q + i], t = largest16(maximum16(a, b)), next = t > m ? t : m;
-        vf shift = splat(next);
-        a = exp16(a - shift);
-        b = exp16(b - shift);
-        storef(row[i], a);
-        storef(row[i] + 16, b);
-        vf c = exp16(splat(m - next));
-        factor[i] = c[0];
-        sum[q + i] = __builtin_fmaf(sum[q + i], factor[i], tree16(a + b));
-        best[q + i] = next;
-      }
-      if (whole && n == YK_QUERIES)
-        tile_values(out, YK_QUERIES, weight, factor, values, D, 0, 32);
-#if YK_QUERIES > 3
-      else if (whole && n == 3) tile_values(out, 3, weight, factor, values, D, 0, 32);
-#endif
-      else
-        for (size_t i = 0; i < n; i++)
-          tile_values(out + i, 1, weight + i, factor + i, values, D, from[i], to[i]);
-      q += n;
-    }
-  }
-  (void)correction;
-  for (size_t q = 0; q < queries; q++) {
-    float *out = job->out + q / job->group * job->out_stride + q % job->group * D;
-    for (size_t d = 0; d < D; d++) out[d] = out[d] / sum[q];
-  }
-}
 
 static void store_kv(yk_kv_type type, const float *key, const float *value, size_t head_dimension,
                      size_t slot, uint8_t *keys, uint8_t *values, float *key_scales,

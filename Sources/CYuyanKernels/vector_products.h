@@ -130,20 +130,35 @@ static void expand_int16(yk_format format, const uint8_t *panel, size_t columns,
 }
 
 INLINE void tile_matmul_float(const float *w, size_t step, size_t panel_stride, size_t panels,
-                              size_t columns, const float *tile, size_t stride, size_t count, int resume,
-                              float *y, size_t y_stride, size_t y_panel_stride) {
+                              size_t columns, const float *tile, size_t stride, size_t count,
+                              int resume, float *y, size_t y_stride, size_t y_panel_stride) {
   vf sum[YK_FLOAT_PANELS][YK_TILE_FLOAT];
   UNROLL for (size_t p = 0; p < panels; p++)
     UNROLL for (size_t i = 0; i < count; i++)
       sum[p][i] = resume ? loadf(y + i * y_stride + p * y_panel_stride) : splat(0);
-  for (size_t k = 0; k < columns; k++) {
-    vf row[YK_FLOAT_PANELS];
-    UNROLL for (size_t p = 0; p < panels; p++) row[p] = loadf(w + p * panel_stride + k * step);
-    UNROLL for (size_t i = 0; i < count; i++) {
-      vf x = splat(tile[k * stride + i]);
-      UNROLL for (size_t p = 0; p < panels; p++) sum[p][i] = fma16(row[p], x, sum[p][i]);
-    }
+  // The place of the next tile's sums, as a rule.
+  UNROLL for (size_t i = 0; i < count; i++)
+    UNROLL for (size_t p = 0; p < panels; p++)
+      __builtin_prefetch(y + (i + count) * y_stride + p * y_panel_stride, 1, 3);
+#define STEP(j)                                                                                   \
+  {                                                                                               \
+    vf row[YK_FLOAT_PANELS];                                                                      \
+    UNROLL for (size_t p = 0; p < panels; p++) row[p] = loadf(w + p * panel_stride + (j) * step); \
+    UNROLL for (size_t i = 0; i < count; i++) {                                                   \
+      const float *x = tile + ((j) * stride + i);                                                 \
+      if (i % YK_SHARED_LOADS == 0) {                                                             \
+        vf both = splat(*x);                                                                      \
+        UNROLL for (size_t p = 0; p < panels; p++) sum[p][i] = fma16(row[p], both, sum[p][i]);    \
+      } else {                                                                                    \
+        UNROLL for (size_t p = 0; p < panels; p++) sum[p][i] = fma_memory(row[p], x, sum[p][i]);  \
+      }                                                                                           \
+    }                                                                                             \
   }
+  size_t k = 0;
+  for (; k + 4 <= columns; k += 4, w += 4 * step, tile += 4 * stride)
+    UNROLL for (size_t j = 0; j < 4; j++) STEP(j)
+  for (; k < columns; k++, w += step, tile += stride) STEP(0)
+#undef STEP
   UNROLL for (size_t i = 0; i < count; i++)
     UNROLL for (size_t p = 0; p < panels; p++)
       storef(y + i * y_stride + p * y_panel_stride, sum[p][i]);
@@ -163,13 +178,11 @@ INLINE void tile_matmul_float(const float *w, size_t step, size_t panel_stride, 
   case 11: body(11); break;                                                                       \
   case 12: body(12); break;
 
-// As matmul_float, of panels whose columns lie `step` floats apart.
-static __attribute__((noinline)) void multiply_tile(const float *weights, size_t step,
-                                                    size_t panel_stride, size_t panels,
-                                                    size_t columns, const float *tile,
-                                                    size_t stride, size_t count, int resume,
-                                                    float *y, size_t y_stride,
-                                                    size_t y_panel_stride) {
+// All panels over one tile of up to YK_TILE_FLOAT rows.
+INLINE void panels_matmul_float(const float *weights, size_t step, size_t panel_stride,
+                                size_t panels, size_t columns, const float *tile, size_t stride,
+                                size_t count, int resume, float *y, size_t y_stride,
+                                size_t y_panel_stride) {
 #define CALL(together, n)                                                                         \
   if (n <= YK_TILE_FLOAT)                                                                         \
   tile_matmul_float(weights + p * panel_stride, step, panel_stride, together, columns, tile,      \
@@ -191,22 +204,30 @@ static __attribute__((noinline)) void multiply_tile(const float *weights, size_t
 #undef CALL
 }
 
-// As multiply_tile, of any number of rows.
-INLINE void multiply_rows(const float *weights, size_t step, size_t panel_stride, size_t panels,
-                          size_t columns, const float *tile, size_t stride, size_t rows,
-                          int resume, float *y, size_t y_stride, size_t y_panel_stride) {
+// As matmul_float, of any number of rows, panels whose columns lie `step` floats apart and which
+// may overlap, and any stride of the tile.
+static __attribute__((noinline)) void multiply_rows(const float *weights, size_t step,
+                                                    size_t panel_stride, size_t panels,
+                                                    size_t columns, const float *tile,
+                                                    size_t stride, size_t rows, int resume,
+                                                    float *y, size_t y_stride,
+                                                    size_t y_panel_stride) {
   for (size_t i = 0; i < rows; i += YK_TILE_FLOAT) {
     size_t count = rows - i < YK_TILE_FLOAT ? rows - i : YK_TILE_FLOAT;
-    multiply_tile(weights, step, panel_stride, panels, columns, tile + i, stride, count, resume,
-                  y + i * y_stride, y_stride, y_panel_stride);
+    panels_matmul_float(weights, step, panel_stride, panels, columns, tile + i, stride, count,
+                        resume, y + i * y_stride, y_stride, y_panel_stride);
   }
 }
 
 static void matmul_float(const float *weights, size_t panel_stride, size_t panels, size_t columns,
                          const float *tile, size_t stride, size_t count, int resume, float *y,
                          size_t y_stride, size_t y_panel_stride) {
-  multiply_tile(weights, YK_PANEL, panel_stride, panels, columns, tile, stride, count, resume, y,
-                y_stride, y_panel_stride);
+  if (stride == YK_TILE_FLOAT)
+    panels_matmul_float(weights, YK_PANEL, panel_stride, panels, columns, tile, YK_TILE_FLOAT,
+                        count, resume, y, y_stride, y_panel_stride);
+  else
+    multiply_rows(weights, YK_PANEL, panel_stride, panels, columns, tile, stride, count, resume, y,
+                  y_stride, y_panel_stride);
 }
 
 INLINE void tile_matmul_int16(int has_minimum, int parts, yk_expanded16 weights, size_t panels,
@@ -230,9 +251,15 @@ INLINE void tile_matmul_int16(int has_minimum, int parts, yk_expanded16 weights,
         UNROLL for (size_t p = 0; p < panels; p++)
           memcpy(&row[p], panel[p].codes + (b * YK_STEPS + (size_t)s) * 32, sizeof row[p]);
         UNROLL for (size_t i = 0; i < count; i++) {
-          vi pair = (vi)(x[(size_t)s * stride + i]);
-          UNROLL for (size_t p = 0; p < panels; p++)
-            dot[p][i] = dot_pairs(dot[p][i], row[p], pair);
+          const int32_t *pair = x + ((size_t)s * stride + i);
+          if (i % YK_SHARED_PAIRS == 0) {
+            vi both = (vi)(*pair);
+            UNROLL for (size_t p = 0; p < panels; p++)
+              dot[p][i] = dot_pairs(dot[p][i], row[p], both);
+          } else {
+            UNROLL for (size_t p = 0; p < panels; p++)
+              dot[p][i] = dot_memory(dot[p][i], row[p], pair);
+          }
         }
       }
       UNROLL for (size_t p = 0; p < panels; p++) {

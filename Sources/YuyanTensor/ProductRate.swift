@@ -19,11 +19,40 @@ extension Device {
             .zeros(elementType, shape: [width, width], name: "probe"), on: self)
         let values = (0..<tokens * width).map { Float($0 % 251 - 125) / 125 }
         let x = Tensor(values, shape: [tokens, width])
+        return rate(repeats, tokens: tokens, width: width) { _ = linear(x, weight, on: self) }
+    }
+
+    /// Measures the two products of a training step's way back, likewise, on float32 weights.
+    ///
+    /// - Parameters:
+    ///   - tokens: Rows of the activation and of the gradient.
+    ///   - width: Input and output features.
+    /// - Returns: 10⁹ operations a second of the input's gradient and of the weight's.
+    public func measuredGradients(
+        tokens: Int = 1024, width: Int = 576, repeats: Int = 5
+    ) throws(WeightError) -> (input: Double, weight: Double) {
+        let weight = try PackedMatrix(.zeros(.f32, shape: [width, width], name: "probe"), on: self)
+        let values = (0..<tokens * width).map { Float($0 % 251 - 125) / 125 }
+        let x = Tensor(values, shape: [tokens, width])
+        let gradient = Tensor(zeros: [(width + 15) / 16 * 16, width])
+        return (
+            rate(repeats, tokens: tokens, width: width) {
+                _ = inputGradient([x], [weight], on: self)
+            },
+            rate(repeats, tokens: tokens, width: width) {
+                accumulateWeightGradient(
+                    x, x, into: gradient.pointer, outputs: width, resume: true, on: self)
+            }
+        )
+    }
+
+    /// The fastest of several runs, after one to warm up, of a product with a square weight.
+    private func rate(_ repeats: Int, tokens: Int, width: Int, _ body: () -> Void) -> Double {
         let clock = ContinuousClock()
         var fastest = Double.infinity
         for _ in 0...repeats {
             let start = clock.now
-            _ = linear(x, weight, on: self)
+            body()
             fastest = min(fastest, (clock.now - start) / .seconds(1))
         }
         return 2 * Double(tokens) * Double(width) * Double(width) / fastest / 1e9

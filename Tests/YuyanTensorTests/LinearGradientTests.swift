@@ -161,6 +161,24 @@ struct LinearGradientTests {
         }
     }
 
+    @Test("of weights that share an input are those of each by itself", arguments: [1, 2, 3])
+    func together(_ threads: Int) {
+        let device = Device(threads: threads)
+        let x = Tensor(noise(65, 37 * 21), shape: [37, 21])
+        let dys = [20, 3, 33, 16].enumerated().map { index, outputs in
+            Tensor(noise(UInt32(66 + index), 37 * outputs), shape: [37, outputs])
+        }
+        let (alone, together) = (
+            dys.map { PanelGradient(outputs: $0.width, inputs: 21) },
+            dys.map { PanelGradient(outputs: $0.width, inputs: 21) }
+        )
+        for (dy, gradient) in zip(dys, alone) { gradient.add(dy, x, on: device) }
+        accumulateWeightGradients(
+            dys, x, into: together.map(\.memory.pointer), resume: true, on: device)
+        #expect(alone.map(\.memory.bits) == together.map(\.memory.bits))
+        #expect(together.allSatisfy(\.memory.isIntact))
+    }
+
     @Test("of a weight start anew when they do not go on")
     func anew() {
         let device = Device(threads: 1)

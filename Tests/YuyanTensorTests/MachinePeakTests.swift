@@ -38,6 +38,13 @@ struct MachinePeakTests {
         }
     }
 
+    @Test("the products of the way back have a rate")
+    func gradients() throws {
+        let rates = try Device(threads: 2).measuredGradients(tokens: 3, width: 40, repeats: 1)
+        #expect(rates.input > 1e-4 && rates.input < 1e5, "\(rates.input)")
+        #expect(rates.weight > 1e-4 && rates.weight < 1e5, "\(rates.weight)")
+    }
+
     @Test("the list of kernels names the device's own, and its precision")
     func choices() {
         let device = Device(threads: 1, instructionSet: .scalar, precision: .f32)
