@@ -176,7 +176,7 @@ struct LinearGradientTests {
         accumulateWeightGradients(
             dys, x, into: together.map(\.memory.pointer), resume: true, on: device)
         #expect(alone.map(\.memory.bits) == together.map(\.memory.bits))
-        #expect(together.allSatisfy(\.memory.isIntact))
+        #expect(together.allSatisfy { $0.memory.isIntact })
     }
 
     @Test("of a weight start anew when they do not go on")
