@@ -69,16 +69,16 @@ struct TrainTests {
     @Test("Ctrl-C and SIGTERM save, say how to go on, and exit 130 and 143", arguments: [2, 15])
     func survivesSignals(number: Int32) throws {
         let long = [
-            "--max_steps", "1000000", "--save_steps", "1000000", "--logging_steps", "1000",
+            "--max_steps", "20000", "--save_steps", "20000", "--logging_steps", "1000",
             "--eval_strategy", "no",
         ]
         let result = try Binary.run(
-            arguments("stopped", long), signal: (number, .milliseconds(700)))
+            arguments("stopped", long), signal: (number, .milliseconds(1500)))
         try #require(result.status == 128 + number, "\(result)")
         #expect(result.errors.contains("the same command goes on from here"))
         #expect(result.output.isEmpty)
         let again = try Binary.run(
-            arguments("stopped", long), signal: (9, .milliseconds(700)))
+            arguments("stopped", long), signal: (9, .milliseconds(1500)))
         #expect(again.errors.contains("going on after step"), "\(again)")
     }
 
