@@ -20,9 +20,11 @@ public struct CheckpointDirectory: Sendable {
 
     /// Opens and checks all weight files of a folder.
     ///
+    /// - Parameter needsWeights: Whether a folder without weights is refused; what trains from random
+    ///   numbers needs none.
     /// - Throws: `.cannotOpen` if weights are missing, or whatever is wrong with a file. An index
     ///   that names a tensor its shard lacks, or a shard outside the folder, is refused.
-    public init(path: String) throws(FormatError) {
+    public init(path: String, needsWeights: Bool = true) throws(FormatError) {
         self.path = path
         let single = Self.join(path, "model.safetensors")
         let index = Self.join(path, "model.safetensors.index.json")
@@ -31,6 +33,8 @@ public struct CheckpointDirectory: Sendable {
             found = try SafetensorsFile(path: single).tensors
         } else if try itemExists(index) {
             found = try Self.shardedTensors(index: JSONDocument(path: index), folder: path)
+        } else if !needsWeights {
+            found = []
         } else {
             throw .cannotOpen(
                 file: path, reason: "it has neither model.safetensors nor its index.json")

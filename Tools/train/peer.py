@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """A fine-tuning step as PyTorch, transformers and peft do it on a CPU, timed.
 
-    peer.py --model SmolLM2.gguf --rows rows.json --method lora|full --steps 3 --threads 2
+    peer.py --model SmolLM2-f32 --rows rows.json --method lora|full --steps 3 --threads 2
 
 The rows are `[{"tokens": [...], "weights": [...]}]`, what `yuyan train` computes too; a batch is
 padded to its longest row, as every collator does. Prints one JSON object: seconds a step, tokens
-that are not padding, and where the time went. Weights are widened to float32.
+that are not padding, and where the time went. The model is a folder of transformers.
 """
 
 import argparse
@@ -53,8 +53,7 @@ def main():
     from transformers import AutoModelForCausalLM
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    folder, name = os.path.split(os.path.abspath(args.model))
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32)
     if args.method == "lora":
         from peft import LoraConfig, get_peft_model
         model = get_peft_model(model, LoraConfig(

@@ -23,15 +23,16 @@ public struct Checkpoint: Sendable {
 
     /// Opens a GGUF file or a Hugging Face directory; tensors are mapped, not read.
     ///
+    /// - Parameter needsWeights: Whether a directory without weights is refused.
     /// - Throws: `FormatError` if the files are damaged, `CheckpointError.notACheckpoint` if the
     ///   path is neither.
-    public init(path: String) throws {
+    public init(path: String, needsWeights: Bool = true) throws {
         var status = stat()
         guard stat(path, &status) == 0 else {
             throw FormatError.cannotOpen(file: path, reason: String(cString: strerror(errno)))
         }
         if status.st_mode & S_IFMT == S_IFDIR {
-            let directory = try CheckpointDirectory(path: path)
+            let directory = try CheckpointDirectory(path: path, needsWeights: needsWeights)
             guard let configuration = try directory.json("config.json") else {
                 throw CheckpointError.notACheckpoint(path: path)
             }

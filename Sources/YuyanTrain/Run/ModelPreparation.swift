@@ -19,7 +19,7 @@ struct PreparedModel {
 
     /// - Parameter path: The model's file or folder.
     init(_ recipe: Recipe, path: String, device: Device) throws {
-        checkpoint = try Checkpoint(path: path)
+        checkpoint = try Checkpoint(path: path, needsWeights: !recipe.model.fromScratch)
         tokenizer = try Tokenizer(checkpoint: checkpoint)
         template = try Self.template(recipe, tokenizer: tokenizer, path: path)
         guard recipe.model.adapters.count <= 1, !recipe.model.createsNewAdapter else {
@@ -32,7 +32,7 @@ struct PreparedModel {
             recipe.model.fromScratch
             ? try TrainableModel(
                 random: try Families.shape(of: checkpoint).1, seed: UInt64(recipe.run.seed),
-                on: device)
+                standardDeviation: try checkpoint.initializerRange, on: device)
             : try TrainableModel(
                 checkpoint, method: TrainingMethod(recipe), frozen: FrozenWeights(recipe.model),
                 on: device)
@@ -56,6 +56,23 @@ struct PreparedModel {
             return try ChatTemplate(source: text, name: name)
         }
         return try tokenizer.chatTemplate.map { try ChatTemplate(source: $0, name: path) }
+    }
+}
+
+extension Checkpoint {
+    /// Standard deviation of fresh weights: `initializer_range`, or transformers' 0.02.
+    fileprivate var initializerRange: Float {
+        get throws {
+            guard case .huggingFace(_, let configuration) = source,
+                let value = try configuration.root.optionalDouble("initializer_range")
+            else { return 0.02 }
+            guard value > 0, value <= 1 else {
+                throw FormatError.badValue(
+                    file: configuration.name, key: "initializer_range", found: "\(value)",
+                    expected: "a number above 0, at most 1")
+            }
+            return Float(value)
+        }
     }
 }
 
