@@ -8,10 +8,6 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #include "vectors.h"
 
-static inline __attribute__((always_inline)) vf fma_memory(vf w, const float *x, vf sum) {
-  return __builtin_elementwise_fma(w, (vf)(*x), sum);
-}
-
 typedef int32_t vi8 __attribute__((ext_vector_type(8)));
 typedef int16_t vs16 __attribute__((ext_vector_type(16)));
 
@@ -53,7 +49,6 @@ static inline __attribute__((always_inline)) vf gather16(const float *table, vi 
 #define YK_LABEL "AVX2+FMA"
 #define YK_TILE_FLOAT 6
 #define YK_FLOAT_PANELS 1
-#define YK_SHARED_LOADS 1
 #define YK_TILE_INT16 4
 #define YK_SHARED_PAIRS 1
 #define YK_INT16_PANELS 1

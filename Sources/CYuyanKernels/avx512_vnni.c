@@ -8,13 +8,6 @@
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"))), apply_to = function)
 #include "vectors.h"
 
-// In assembly, because the compiler loads a number that two panels share into a register: an
-// instruction more, where instructions, not loads, are what the core runs out of.
-static inline __attribute__((always_inline)) vf fma_memory(vf w, const float *x, vf sum) {
-  __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*x));
-  return sum;
-}
-
 // In assembly, because the compiler splits the intrinsic into a product and a sum where it hopes to
 // shorten a chain, which costs a second instruction on ports that are already full.
 static inline __attribute__((always_inline)) vi dot_pairs(vi acc, vs w, vi x) {
@@ -33,11 +26,10 @@ static inline __attribute__((always_inline)) vi dot_memory(vi acc, vs w, const i
 #define YK_LABEL "AVX-512+VNNI"
 #define YK_TILE_FLOAT 12
 #define YK_FLOAT_PANELS 2
-#define YK_SHARED_LOADS 3
 #define YK_TILE_INT16 6
 #define YK_SHARED_PAIRS 3
 #define YK_INT16_PANELS 2
-#define YK_COLUMNS_FLOAT 160
+#define YK_COLUMNS_FLOAT 192
 #define YK_COLUMNS_INT16 320
 #define YK_FEW_FLOAT 12
 #define YK_FEW_INT16 12

@@ -7,10 +7,6 @@
 #pragma STDC FP_CONTRACT OFF
 #include "vectors.h"
 
-static inline __attribute__((always_inline)) vf fma_memory(vf w, const float *x, vf sum) {
-  return __builtin_elementwise_fma(w, (vf)(*x), sum);
-}
-
 typedef int32_t vi4 __attribute__((ext_vector_type(4)));
 
 static inline __attribute__((always_inline)) vi4 dot_quarter(int16x8_t w, int16x8_t x) {
@@ -49,7 +45,6 @@ static inline __attribute__((always_inline)) vf lookup16(vf table, vi index) {
 #define YK_LABEL "NEON"
 #define YK_TILE_FLOAT 6
 #define YK_FLOAT_PANELS 1
-#define YK_SHARED_LOADS 1
 #define YK_TILE_INT16 4
 #define YK_SHARED_PAIRS 1
 #define YK_INT16_PANELS 1

@@ -1,13 +1,12 @@
 // The kernels, written once over vectors of 16 lanes; each instruction set's file defines
 //   YK_NAME, YK_ISA, YK_LABEL      its table and names
 //   YK_TILE_FLOAT, YK_FLOAT_PANELS tokens and panels in registers in matmul_float
-//   YK_SHARED_LOADS, _PAIRS        of so many of a tile's numbers one is loaded for all panels
 //   YK_TILE_INT16, YK_INT16_PANELS likewise in matmul_int16
+//   YK_SHARED_PAIRS                of so many of a tile's pairs one is loaded for all panels
 //   YK_COLUMNS_FLOAT, _INT16       columns whose panels and tile fit the first-level cache
 //   YK_FEW_FLOAT, YK_FEW_INT16     most tokens of few_float and few_int16
 //   YK_FEW_SUMS                    vectors of sums that few_int16 keeps in registers
 //   YK_QUERIES                     queries in registers in attention
-//   fma_memory(w, x, sum)          sum[i] += w[i] * *x
 //   dot_pairs(acc, w, x)           acc[i] += w[2i] * x[2i] + w[2i+1] * x[2i+1]
 //   dot_memory(acc, w, x)          likewise, of the pair *x in all lanes
 //   lookup16(table, index)         table[index[i] & 15], where higher bits may be set

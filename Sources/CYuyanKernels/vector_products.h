@@ -145,13 +145,8 @@ INLINE void tile_matmul_float(const float *w, size_t step, size_t panel_stride, 
     vf row[YK_FLOAT_PANELS];                                                                      \
     UNROLL for (size_t p = 0; p < panels; p++) row[p] = loadf(w + p * panel_stride + (j) * step); \
     UNROLL for (size_t i = 0; i < count; i++) {                                                   \
-      const float *x = tile + ((j) * stride + i);                                                 \
-      if (i % YK_SHARED_LOADS == 0) {                                                             \
-        vf both = splat(*x);                                                                      \
-        UNROLL for (size_t p = 0; p < panels; p++) sum[p][i] = fma16(row[p], both, sum[p][i]);    \
-      } else {                                                                                    \
-        UNROLL for (size_t p = 0; p < panels; p++) sum[p][i] = fma_memory(row[p], x, sum[p][i]);  \
-      }                                                                                           \
+      vf both = splat(tile[(j) * stride + i]);                                                    \
+      UNROLL for (size_t p = 0; p < panels; p++) sum[p][i] = fma16(row[p], both, sum[p][i]);      \
     }                                                                                             \
   }
   size_t k = 0;

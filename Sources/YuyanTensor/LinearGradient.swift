@@ -52,7 +52,8 @@ package func accumulateWeightGradients(
     let panels = dys.indices.flatMap { index -> [GradientPanel] in
         stride(from: 0, to: dys[index].width, by: Int(YK_PANEL)).map { first in
             GradientPanel(
-                dy: dys[index], first: first,
+                dy: dys[index].pointer + first, dyWidth: dys[index].width,
+                width: min(Int(YK_PANEL), dys[index].width - first),
                 gradient: gradients[index] + first * x.width,
                 isLast: first + Int(YK_PANEL) >= dys[index].width)
         }
@@ -60,24 +61,27 @@ package func accumulateWeightGradients(
     if x.rowCount == 0 && !resume {
         for panel in panels { panel.gradient.update(repeating: 0, count: x.width * Int(YK_PANEL)) }
     }
-    for first in stride(from: 0, to: x.rowCount, by: tokenPiece) {
-        let rows = first..<min(first + tokenPiece, x.rowCount)
-        addWeightGradients(panels, x, rows, resume: resume || first > 0, on: device)
+    withExtendedLifetime(dys) {
+        for first in stride(from: 0, to: x.rowCount, by: tokenPiece) {
+            let rows = first..<min(first + tokenPiece, x.rowCount)
+            addWeightGradients(panels, x, rows, resume: resume || first > 0, on: device)
+        }
     }
 }
 
-/// Sixteen outputs of one product.
+/// Sixteen outputs of one product. Addresses only: workers take copies by the thousand, and counting
+/// references to tensors was a twentieth of a training step.
 ///
 /// Unchecked: each panel of a gradient is written by the worker that computes it.
 private struct GradientPanel: @unchecked Sendable {
-    let dy: Tensor
-    /// First of its outputs.
-    let first: Int
+    /// The first row's first element of these outputs; the caller keeps the tensor.
+    let dy: UnsafePointer<Float>
+    let dyWidth: Int
+    /// Outputs that exist.
+    let width: Int
     let gradient: UnsafeMutablePointer<Float>
     /// Whether no panel of the same product follows.
     let isLast: Bool
-
-    var width: Int { min(Int(YK_PANEL), dy.width - first) }
 }
 
 private func addWeightGradients(
@@ -97,9 +101,8 @@ private func addWeightGradients(
         let at = index * rowsEach
         let (row, count) = (rows.lowerBound + at, min(rowsEach, rows.count - at))
         for (number, panel) in panels.enumerated() {
-            let width = panel.dy.width
             pack(
-                panel.dy.pointer + row * width + panel.first, width, count, panel.width, lanes,
+                panel.dy + row * panel.dyWidth, panel.dyWidth, count, panel.width, lanes,
                 start + (number * rows.count + at) * lanes)
         }
         for tile in 0..<tiles.tileCount {

@@ -17,7 +17,8 @@ public final class TrainableModel {
     public var checkpointsLayers = false
     /// Tokens that a pass takes, if its sequences are short enough; changes no bit.
     ///
-    /// Activations grow with it, and nothing but speed is lost by a small one.
+    /// Activations grow with it, and nothing but speed is lost by a small one. It starts at 512, and at
+    /// 256 over quantised weights, which are chosen to save memory: there activations are most of it.
     public var tokensPerPass = 512
 
     /// Opens a checkpoint for training.
@@ -39,6 +40,11 @@ public final class TrainableModel {
             shape: shape, weights: weights,
             interleaved: family.interleavesGGUFRows && checkpoint.isGGUF, method: method,
             frozen: frozen, adapterName: adapterName, name: checkpoint.path, on: device)
+        if case .lowRank = method, frozen != .widened,
+            frozen != .stored || checkpoint.tensors.contains(where: \.elementType.isBlockQuantised)
+        {
+            tokensPerPass = 256
+        }
     }
 
     /// A model with random weights, to be trained from the beginning.
