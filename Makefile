@@ -61,8 +61,9 @@ goldens: ## Check the reference data against its manifest
 	@cd Tests/Goldens && sha256sum --check --quiet --strict MANIFEST.sha256 && \
 	    echo "$$(wc -l < MANIFEST.sha256) files as in the manifest"
 
-bench-peers: build model ## Compare the speed with llama.cpp, built here
+bench-peers: build model ## Compare the speed with llama.cpp, built here, and with PyTorch
 	@scripts/bench-peers
+	@scripts/bench-train
 
 bench-serve: build model ## Compare `yuyan serve` with llama-server, built here
 	@scripts/bench-serve

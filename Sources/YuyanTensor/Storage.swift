@@ -32,6 +32,10 @@ package final class Storage: @unchecked Sendable {
     /// each pass and faulting them in again costs a few percent of a step. Passes differ in length
     /// and so in sizes: what is kept never makes the whole larger than it was at its largest.
     package static func keepPiecesOfTraining() { MemoryCache.shared.keep(512) }
+
+    /// Bytes that somebody owns, that are free for reuse, and that were owned at most so far; the first
+    /// two together never exceed the third.
+    package static var held: (owned: Int, free: Int, mostOwned: Int) { MemoryCache.shared.held }
 }
 
 /// Freed pieces by size, so that a step does not fault fresh pages in for every activation.
@@ -93,6 +97,10 @@ private final class MemoryCache: Sendable {
         if rounded <= 4096 || rounded > largestKept { return rounded }
         let step = 1 << (Int.bitWidth - 1 - rounded.leadingZeroBitCount - 3)
         return (rounded + step - 1) & ~(step - 1)
+    }
+
+    var held: (owned: Int, free: Int, mostOwned: Int) {
+        pieces.withLock { ($0.ownedBytes, $0.freeBytes, $0.mostOwnedBytes) }
     }
 
     func keep(_ pieces: Int) { most.store(pieces, ordering: .relaxed) }

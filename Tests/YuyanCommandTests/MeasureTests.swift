@@ -110,7 +110,9 @@ struct MeasureTests {
         #expect(report.warnings.contains { $0.contains("scalar kernels") })
         let root = try parsed(report.json)
         #expect(try root.int("threads") == machine.processors + 3)
-        #expect(try root.object("gemm").object("one_thread").double("int16_gflops") > 0)
+        for key in ["f32", "int16", "input_gradient", "weight_gradient"] {
+            #expect(try root.object("gemm").object("one_thread").double(key + "_gflops") > 0)
+        }
         #expect(try root.array("warnings").count == report.warnings.count)
     }
 }

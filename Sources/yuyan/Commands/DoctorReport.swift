@@ -8,11 +8,14 @@ struct DoctorReport {
         let peak: MachinePeak
         let floatProduct: Double
         let roundedProduct: Double
+        /// The products of a training step's way back.
+        let gradients: (input: Double, weight: Double)
 
         init(_ device: Device, bufferBytes: Int = 256 << 20, repeats: Int = 5) throws {
             peak = device.measuredPeak(bufferBytes: bufferBytes, repeats: repeats)
             floatProduct = try device.measuredProduct(.f32, repeats: repeats)
             roundedProduct = try device.measuredProduct(.q8_0, repeats: repeats)
+            gradients = try device.measuredGradients(repeats: repeats)
         }
     }
 
@@ -97,6 +100,8 @@ extension DoctorReport {
             [
                 "f32_gflops": .double(rates.floatProduct),
                 "int16_gflops": .double(rates.roundedProduct),
+                "input_gradient_gflops": .double(rates.gradients.input),
+                "weight_gradient_gflops": .double(rates.gradients.weight),
             ]
         }
         return [
@@ -147,6 +152,14 @@ extension DoctorReport {
             (
                 "product int16",
                 rate(one.roundedProduct, all.roundedProduct, "GFLOP/s (Q8_0 weights)")
+            ),
+            (
+                "gradient of an input",
+                rate(one.gradients.input, all.gradients.input, "GFLOP/s (f32)")
+            ),
+            (
+                "gradient of a weight",
+                rate(one.gradients.weight, all.gradients.weight, "GFLOP/s (f32)")
             ),
             ("reading", rate(one.peak.readGigabytes, all.peak.readGigabytes, "GB/s", digits: 1)),
             ("triad", rate(one.peak.triadGigabytes, all.peak.triadGigabytes, "GB/s", digits: 1)),
