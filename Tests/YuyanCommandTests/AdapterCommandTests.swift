@@ -50,6 +50,12 @@ struct AdapterCommandTests {
         let gguf = folder.path + "/adapter.gguf"
         let converted = try Binary.run(["adapter", "convert", adapter, gguf, "--model", model])
         #expect(converted.status == 0 && converted.output.isEmpty)
+        let back = try Binary.run([
+            "adapter", "convert", gguf, folder.path + "/back", "--model", model, "--json",
+        ]).json()
+        #expect(
+            back.entries?.map(\.key) == ["output", "type", "updates", "whole_weights"])
+        #expect(try back.int("updates") == 14 && back.int("whole_weights") == 0)
         let text = try Binary.run([
             "generate", "--model", model, "--adapter", gguf, "--raw", "--prompt", "abc",
             "--max-tokens", "4", "--json",
@@ -64,7 +70,7 @@ struct AdapterCommandTests {
         // What is there already is not replaced.
         let again = try Binary.run(["adapter", "merge", adapter, merged, "--model", model])
         #expect(again.status == 1 && again.errors.hasPrefix("error: "))
-        #expect(folder.names == ["adapter.gguf", "merged"])
+        #expect(folder.names == ["adapter.gguf", "back", "merged"])
     }
 
     @Test("eval prints figures, and keeps samples if asked", .enabled(if: Binary.path != nil))

@@ -30,12 +30,20 @@ enum Binary {
         return access(path, X_OK) == 0 ? path : nil
     }()
 
-    /// - Parameter signal: Sent to the command once it has run for so long, if it still runs then.
+    /// - Parameters:
+    ///   - signal: Sent to the command once it has run for so long, if it still runs then.
+    ///   - fileBlocks: How long files may become, in the shell's blocks of 512 or 1024 bytes; writing
+    ///     on fails then, as on a full disk.
     static func run(
         _ arguments: [String], input: String = "",
-        signal: (number: Int32, after: Duration)? = nil
+        signal: (number: Int32, after: Duration)? = nil, fileBlocks: Int? = nil
     ) throws -> Result {
-        let path = try #require(Self.path)
+        let command = [try #require(Self.path)] + arguments
+        let limited = fileBlocks.map {
+            ["/bin/sh", "-c", "trap '' XFSZ; ulimit -f \($0); exec \"$0\" \"$@\""] + command
+        }
+        let line = limited ?? command
+        let path = line[0]
         let folder = TemporaryFolder()
         let inputPath = folder.file("in", Array(input.utf8))
         let outputPath = folder.file("out", [])
@@ -50,7 +58,7 @@ enum Binary {
         posix_spawn_file_actions_addopen(&actions, 0, inputPath, O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 2, errorPath, O_WRONLY, 0)
-        var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) }
+        var words: [UnsafeMutablePointer<CChar>?] = line.map { strdup($0) }
         words.append(nil)
         defer { for word in words { free(word) } }
         #if canImport(Darwin)

@@ -82,6 +82,35 @@ struct TrainTests {
         #expect(again.errors.contains("going on after step"), "\(again)")
     }
 
+    @Test("a disk that is full while saving ends the run, and older checkpoints go on")
+    func survivesFullDisks() throws {
+        // The adapter is longer than 64 KiB; recipe, log and state are shorter than 32.
+        let more = [
+            "--lora_rank", "32", "--max_steps", "6", "--save_steps", "2", "--save_total_limit", "9",
+            "--report_to", "none", "--lr_scheduler_type", "constant", "--eval_strategy", "no",
+        ]
+        let whole = try Binary.run(arguments("roomy", more))
+        try #require(whole.status == 0, "\(whole)")
+        let short = more + ["--max_steps", "3"]
+        try #require(try Binary.run(arguments("full", short + ["--save_steps", "1"])).status == 0)
+        func checkpoints() -> [String] {
+            itemNames(in: folder.path + "/full").filter { $0.hasPrefix("checkpoint-") }
+        }
+        let before = checkpoints()
+        #expect(before == ["checkpoint-1", "checkpoint-2", "checkpoint-3"])
+        let kept = try bytes("full/checkpoint-3/optimizer.safetensors")
+        let result = try Binary.run(arguments("full", more), fileBlocks: 64)
+        #expect(result.status == 1, "\(result)")
+        #expect(result.errors.contains("checkpoint-4: not saved: File too large"), "\(result)")
+        #expect(checkpoints() == before)
+        #expect(try bytes("full/checkpoint-3/optimizer.safetensors") == kept)
+        let left = itemNames(in: folder.path + "/full").filter { $0.hasPrefix(".yuyan-") }
+        #expect(left == [".yuyan-lock"])
+        let last = try Binary.run(arguments("full", more))
+        try #require(last.status == 0, "\(last)")
+        try expectSame("roomy", "full")
+    }
+
     @Test("a dry run says memory and time and writes nothing")
     func dryRun() throws {
         let result = try Binary.run(arguments("dry", ["--dry-run", "--json"]))

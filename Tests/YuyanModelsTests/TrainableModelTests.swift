@@ -112,8 +112,34 @@ struct TrainableModelTests {
             #expect(parameter.shape == (try file.shape(parameter.name)))
             parameter.load(rowMajor: try file.floats(parameter.name))
         }
+        try expectSameCourse(model, samples(of: base, golden), golden)
+    }
+
+    @Test("follows peft for twenty steps over a base in double-quantised NF4")
+    func followsQLoRA() throws {
+        let golden = try GoldenFile("training/qlora/golden.safetensors")
+        let model = try TrainableModel(
+            Checkpoint(path: Goldens.path("training/qlora")),
+            method: .lowRank(lowRank(4, 8, .allLinear)),
+            frozen: .fourBit(.nf4, doubleQuantized: true), on: device)
+        let names = golden.names.filter { $0.hasPrefix("adapter.") }
+        #expect(Set(names) == Set(model.parameters.map { "adapter." + $0.name }))
+        for parameter in model.parameters {
+            parameter.load(rowMajor: try golden.floats("adapter." + parameter.name))
+        }
+        let tokens = try (0..<2).map { try golden.ints("ids.\($0)").map { Int32($0) } }
+        let samples = TrainingTokens(
+            tokens: tokens.flatMap { $0 },
+            weights: try golden.floats("weights.0") + golden.floats("weights.1"),
+            lengths: tokens.map(\.count))
+        try expectSameCourse(model, samples, golden)
+    }
+
+    /// Twenty steps of plain descent: the first gradients, and all losses.
+    private func expectSameCourse(
+        _ model: TrainableModel, _ samples: TrainingTokens, _ golden: GoldenFile
+    ) throws {
         model.parametersChanged(on: device)
-        let samples = try samples(of: base, golden)
         let total = samples.weights.reduce(0) { $0 + Double($1) }
         var losses: [Float] = []
         for step in 0..<20 {

@@ -1,8 +1,9 @@
 """Losses and gradients of whole tiny models, of adapters in training, and of the losses by themselves.
 
 Run:       python Tools/goldens/training.py
-Writes:    Tests/Goldens/training/{models,adapters}.<case>.safetensors, losses.safetensors
-Versions:  requirements.txt (torch 2.15.0, transformers 5.23.0, peft 0.21.2)
+Writes:    Tests/Goldens/training/{models,adapters}.<case>.safetensors, losses.safetensors,
+           qlora/{config.json, model.safetensors, golden.safetensors}
+Versions:  requirements.txt (torch 2.15.0, transformers 5.23.0, peft 0.21.2, bitsandbytes 0.50.2)
 Seeds:     SEED for weights of tokens and for losses
 Needs:     the checkpoints of models.py, the adapters of adapters.py
 
@@ -14,6 +15,9 @@ models.<case>      loss [1]; logprobs.<i> [T], of each token given those before 
                    grad.<parameter>, of every parameter of the model, by autograd
 adapters.<case>    losses [20], one before each step of plain gradient descent with rate LEARNING_RATE
                    from the adapter's file; grad.<tensor>, of the first step, by the file's names
+qlora              a Llama whose widths are multiples of 64, ids.<i>, adapter.<tensor> by the names of
+                   PEFT's files, and the same of its training over projections that bitsandbytes has
+                   rounded to NF4 with double-quantised scales and widened again
 losses             x [S, C], head [V, C], reference [S, V], targets, weights, dy [S]; of cross-entropy
                    ce.loss, ce.dx, ce.dhead, ce.entropy, ce.correct; of token log-probabilities
                    logprob, logprob.dx, logprob.dhead for dy; of the two divergences kl_model.* and
@@ -27,11 +31,14 @@ from pathlib import Path
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
+import bitsandbytes.functional as functional
 import torch
 import transformers
-from peft import PeftModel
+from models import BASE
+from nf4 import quantized
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig
 
 GOLDENS = Path(__file__).resolve().parents[2] / "Tests/Goldens"
 ROOT = GOLDENS / "training"
@@ -51,9 +58,12 @@ def base(name):
 def data(name):
     golden = load_file(GOLDENS / "models" / name / "golden.safetensors")
     generator = torch.Generator().manual_seed(SEED)
+    return weighted([golden[f"ids.{i}"].long() for i in (0, 1)], generator)
+
+
+def weighted(sequences, generator):
     samples = []
-    for i in (0, 1):
-        ids = golden[f"ids.{i}"].long()
+    for ids in sequences:
         choice = torch.randint(0, 4, (len(ids),), generator=generator)
         weights = torch.tensor([0.0, 1.0, 1.0, 0.5])[choice]
         weights[0] = 0
@@ -89,12 +99,20 @@ def make_adapter(name):
     folder = GOLDENS / "adapters" / name
     base_name = base_name_of(folder)
     model = PeftModel.from_pretrained(base(base_name), folder, is_trainable=True).eval()
-    samples = data(base_name)
-    golden = {f"weights.{i}": w for i, (_, w) in enumerate(samples)}
+    golden = train(model, data(base_name))
+    print(name, golden["losses"][0], golden["losses"][-1])
+    save(f"adapters.{name}", golden)
+
+
+def trained_parameters(model):
     trained = {k.replace(".default", ""): p for k, p in model.named_parameters() if p.requires_grad}
     # PEFT files call DoRA's magnitudes by the module's name alone.
-    trained = {k.removesuffix(".weight") if "magnitude" in k else k: p for k, p in trained.items()}
-    losses = []
+    return {k.removesuffix(".weight") if "magnitude" in k else k: p for k, p in trained.items()}
+
+
+def train(model, samples):
+    golden = {f"weights.{i}": w for i, (_, w) in enumerate(samples)}
+    trained, losses = trained_parameters(model), []
     for step in range(STEPS):
         model.zero_grad()
         loss = loss_of(model, samples)
@@ -105,9 +123,37 @@ def make_adapter(name):
                 if step == 0:
                     golden["grad." + key] = parameter.grad.clone()
                 parameter -= LEARNING_RATE * parameter.grad
-    golden["losses"] = torch.tensor(losses)
-    print(name, losses[0], losses[-1])
-    save(f"adapters.{name}", golden)
+    return golden | {"losses": torch.tensor(losses)}
+
+
+def make_qlora():
+    folder = ROOT / "qlora"
+    folder.mkdir(exist_ok=True)
+    generator = torch.Generator().manual_seed(SEED)
+    config = LlamaConfig(**BASE | dict(hidden_size=64, intermediate_size=128, head_dim=16))
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    for key, parameter in sorted(model.named_parameters()):
+        noise = torch.randn(parameter.shape, generator=generator)
+        value = 1 + 0.2 * noise if parameter.dim() == 1 else 0.15 * noise
+        parameter.data = value.to(torch.bfloat16).float()
+    config.dtype = torch.bfloat16
+    config.architectures = ["LlamaForCausalLM"]
+    (folder / "config.json").write_text(config.to_json_string())
+    save_file({k: v.detach().to(torch.bfloat16).contiguous() for k, v in model.state_dict().items()},
+              folder / "model.safetensors", {"format": "pt"})
+    for key, parameter in model.named_parameters():
+        if key.startswith("model.layers.") and parameter.dim() == 2:
+            parameter.data = functional.dequantize_4bit(*quantized(parameter.data, "nf4", True))
+    sequences = [torch.randint(0, config.vocab_size, (n,), generator=generator) for n in (13, 47)]
+    model = get_peft_model(model, LoraConfig(
+        task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules="all-linear")).eval()
+    for key, parameter in sorted(trained_parameters(model).items()):
+        parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
+    start = {f"adapter.{k}": p.detach().clone() for k, p in trained_parameters(model).items()}
+    golden = train(model, weighted(sequences, generator)) | start
+    golden |= {f"ids.{i}": ids.int() for i, ids in enumerate(sequences)}
+    print("qlora", golden["losses"][0], golden["losses"][-1])
+    save("qlora/golden", golden)
 
 
 def base_name_of(folder):
@@ -165,6 +211,7 @@ def main():
     for name in ADAPTERS:
         make_adapter(name)
     make_losses()
+    make_qlora()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ struct AdapterConfiguration: Sendable {
     private let alpha: Double
     private let rankPattern: [(key: String, ModulePattern, Int)]
     private let alphaPattern: [(key: String, ModulePattern, Double)]
-    private let dividesByRoot: Bool
+    /// Whether factors are `alpha / sqrt(r)`.
+    let dividesByRoot: Bool
     private let targets: Names
     private let excluded: Names?
     private let layers: Set<Int>?
@@ -104,14 +105,21 @@ struct AdapterConfiguration: Sendable {
 
     /// Rank `r` of a module's update and the factor `s` of its product.
     func rankAndScale(of path: String) throws(AdapterError) -> (rank: Int, scale: Float) {
-        let rank = try value(of: path, in: rankPattern, "rank_pattern") ?? rank
-        let alpha = try value(of: path, in: alphaPattern, "alpha_pattern") ?? alpha
+        let (rank, alpha) = try rankAndAlpha(of: path)
         let scale = Float(dividesByRoot ? alpha / Double(rank).squareRoot() : alpha / Double(rank))
         guard scale.isFinite else {
             throw .configuration(
                 file: file, key: "lora_alpha", found: "\(alpha)", expected: "a float32 number")
         }
         return (rank, scale)
+    }
+
+    /// Rank of a module's update and its alpha, which files hold in the place of the factor.
+    func rankAndAlpha(of path: String) throws(AdapterError) -> (rank: Int, alpha: Double) {
+        (
+            try value(of: path, in: rankPattern, "rank_pattern") ?? rank,
+            try value(of: path, in: alphaPattern, "alpha_pattern") ?? alpha
+        )
     }
 
     /// Whether the configuration gives this module an update.

@@ -10,6 +10,8 @@ public final class TrainedAdapter {
         /// Path as in `Module.path`.
         package let path: String
         package let rank: Int
+        /// What the configuration, patterns included, gives this module.
+        package let alpha: Double
         /// `alpha / r`, or what the configuration makes of it.
         package let scale: Float
         /// `A`, `[r, in]`.
@@ -47,9 +49,10 @@ public final class TrainedAdapter {
             guard let module = projection.module, try settings.names(module.path) else {
                 return nil
             }
-            let (rank, scale) = try settings.rankAndScale(of: module.path)
+            let (rank, alpha) = try settings.rankAndAlpha(of: module.path)
             return try Module(
-                projection, module, rank: rank, scale: scale, configuration, on: device)
+                projection, module, rank: rank, alpha: alpha,
+                scale: settings.rankAndScale(of: module.path).scale, configuration, on: device)
         }
         try settings.checkAllNamed(in: model.projections.compactMap { $0.module?.path })
         self.configuration = configuration
@@ -94,7 +97,7 @@ public final class TrainedAdapter {
 
 extension TrainedAdapter.Module {
     fileprivate init(
-        _ projection: any Projection, _ module: Module, rank: Int, scale: Float,
+        _ projection: any Projection, _ module: Module, rank: Int, alpha: Double, scale: Float,
         _ configuration: LowRankConfiguration, on device: Device
     ) throws {
         let prefix = "base_model.model." + module.path
@@ -143,7 +146,7 @@ extension TrainedAdapter.Module {
                     scale: scale, on: device))
         }
         self.init(
-            path: module.path, rank: rank, scale: scale, down: down, up: up,
+            path: module.path, rank: rank, alpha: alpha, scale: scale, down: down, up: up,
             magnitude: magnitude?.parameter, number: module.number,
             weight: projection.packedWeight, matrices: matrices)
     }

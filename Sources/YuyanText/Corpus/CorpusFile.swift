@@ -140,14 +140,18 @@ public struct CorpusFile: Sendable {
         format == .jsonArray ? position + 1 : index.line(of: position)
     }
 
-    /// A number that changes with the length of the file, its rows, and its first and last 64 KiB.
-    package var fingerprint: UInt64 {
+    /// A number that changes with the length of the file, its rows, and its bytes.
+    ///
+    /// - Parameter isWhole: Whether every byte counts; else only the first and last 64 KiB are read.
+    package func fingerprint(isWhole: Bool) -> UInt64 {
         var hash = StableHash()
         hash.add(UInt64(file.count))
         hash.add(UInt64(count))
         let length = min(file.count, 1 << 16)
+        let ranges =
+            isWhole ? [0..<file.count] : [0..<length, file.count - length..<file.count]
         file.withBytes { bytes in
-            for range in [0..<length, file.count - length..<file.count] {
+            for range in ranges {
                 bytes.extracting(range).withUnsafeBytes { for byte in $0 { hash.add(byte) } }
             }
         }

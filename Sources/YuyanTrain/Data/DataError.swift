@@ -19,6 +19,8 @@ package enum DataError: Error, Hashable, Sendable, CustomStringConvertible {
     case wrongStage(file: String, shape: String, stage: String)
     /// A conversation needs a chat template, and the model has none.
     case noTemplate(file: String, shape: String)
+    /// A row has a token that the model has no embedding of; all such rows would be wrong alike.
+    case unknownToken(source: SampleSource, id: Int32, text: String, vocabularySize: Int)
     /// No row gave a sample.
     case nothingToLearn(rows: Int, problems: [RowProblem])
     /// The system gave no thread for reading.
@@ -42,7 +44,10 @@ package enum DataError: Error, Hashable, Sendable, CustomStringConvertible {
             "\(file): rows of the shape \(shape) are not for the stage \(stage)"
         case .noTemplate(let file, let shape):
             "\(file): rows of the shape \(shape) need a chat template, and the model has none; "
-                + "give one with 'chat_template', or use rows with a text or prompt and completion"
+                + "give a Jinja file with 'template', or use rows with a text or prompt and completion"
+        case .unknownToken(let source, let id, let text, let size):
+            "\(source.file):\(source.row): holds token \(id), '\(text)', but the model has embeddings of "
+                + "the tokens 0 to \(size - 1) only; is the tokenizer this model's?"
         case .nothingToLearn(let rows, let problems):
             "none of \(rows) rows gives anything to learn"
                 + (problems.first.map { "; the first: \($0)" } ?? "")

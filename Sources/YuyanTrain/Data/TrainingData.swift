@@ -25,17 +25,20 @@ package struct TrainingData: Sendable {
 
     /// Opens all files and looks at their first rows.
     ///
-    /// - Parameter template: The chat format of the model; nil if it has none.
+    /// - Parameters:
+    ///   - template: The chat format of the model; nil if it has none.
+    ///   - vocabularySize: Tokens that the model has embeddings of; rows with others are refused.
     /// - Throws: `DataError`.
     package init(
-        _ options: DataOptions, tokenizer: Tokenizer, template: ChatTemplate?
+        _ options: DataOptions, tokenizer: Tokenizer, template: ChatTemplate?,
+        vocabularySize: Int = .max
     ) throws(DataError) {
         try Self.check(options)
         self.options = options
         let renderer = SampleRenderer(
             tokenizer: tokenizer,
             chat: template.map { ChatRenderer(tokenizer: tokenizer, template: $0) },
-            options: options)
+            options: options, vocabularySize: vocabularySize)
         let info = try DatasetInfo(folder: options.folder)
         var datasets: [Dataset] = []
         for (index, reference) in options.datasets.enumerated() {
@@ -65,18 +68,22 @@ package struct TrainingData: Sendable {
         var plain = options
         plain.mixing = .concat
         let reader = SampleRenderer(
-            tokenizer: tokenizer, chat: renderer.chat, options: plain)
+            tokenizer: tokenizer, chat: renderer.chat, options: plain,
+            vocabularySize: vocabularySize)
         let validation = try RowStream(held, renderer: reader, isShuffled: false)
         self.validation = validation.count > 0 ? validation : nil
     }
 
-    /// Tells whether files are those of an earlier run: changes with their lengths, rows and ends.
+    /// Tells whether files are those of an earlier run, for training and validation.
     ///
     /// For checkpoints: a cursor into other data would go on with other rows.
-    package var fingerprint: String {
+    ///
+    /// - Parameter isWhole: Whether every byte of the files counts; else their lengths, rows and first
+    ///   and last 64 KiB, which is quick however long they are.
+    package func fingerprint(isWhole: Bool) -> String {
         var hash = StableHash()
         for share in training.shares + (validation?.shares ?? []) {
-            share.dataset.addFingerprint(to: &hash)
+            share.dataset.addFingerprint(to: &hash, isWhole: isWhole)
             hash.add(UInt64(share.range.count))
         }
         return String(hash.value, radix: 16)
@@ -171,9 +178,9 @@ package struct TrainingData: Sendable {
         try need(
             weights.isEmpty
                 || weights.count == options.datasets.count
-                    && weights.allSatisfy { $0 >= 0 && $0.isFinite },
+                    && weights.allSatisfy { Float($0) > 0 && Float($0).isFinite },
             "dataset_weights", "\(weights)",
-            "\(options.datasets.count) finite numbers from 0, one for each data set")
+            "\(options.datasets.count) float32 numbers above 0, one for each data set")
         switch options.validation {
         case .none: break
         case .rows(let count): try need(count >= 1, "val_size", "\(count)", "1 or more rows")

@@ -66,8 +66,7 @@ extension Recipe {
 
     /// When the validation set is evaluated: as asked, or by steps if there is one.
     public var evaluationInterval: Interval {
-        let hasData = data.validationSize > 0 || !data.evaluationSets.isEmpty
-        return run.evaluationStrategy ?? (hasData ? .steps : .no)
+        run.evaluationStrategy ?? (hasValidation ? .steps : .no)
     }
 
     private func checkRequired(_ file: String) throws(RecipeError) {
@@ -80,9 +79,17 @@ extension Recipe {
         guard !run.outputFolder.isEmpty else {
             throw .missing(file: file, key: "output_dir", example: "out/first-run")
         }
-        guard evaluationInterval == .no || data.validationSize > 0 || !data.evaluationSets.isEmpty
-        else { throw .missing(file: file, key: "val_size", example: "0.05") }
+        guard hasValidation || evaluationInterval == .no && !run.evaluatesOnStart else {
+            throw .missing(file: file, key: "val_size", example: "0.05")
+        }
     }
+
+    /// Far above what anybody wants, and so far below the largest number that products stay exact.
+    private static let mostSteps = 1e9
+    private static let mostSamples = 1 << 20
+    private static let mostTokens = 1 << 24
+    private static let mostLayers = 1 << 20
+    private static let mostRank = 1 << 20
 
     private func checkRanges(_ file: String) throws(RecipeError) {
         func check(_ key: String, _ value: Double, _ isRight: Bool, _ expected: String)
@@ -96,6 +103,14 @@ extension Recipe {
         func positive(_ key: String, _ value: Int) throws(RecipeError) {
             try check(key, Double(value), value >= 1, "at least 1")
         }
+        func whole(
+            _ key: String, _ value: Int, from least: Int = 1, to most: Int
+        ) throws(RecipeError) {
+            guard value < least || value > most else { return }
+            throw .badValue(
+                place: file, key: key, found: "\(value)",
+                expected: "at least \(least), at most \(most)")
+        }
         let o = optimisation
         try check("learning_rate", o.learningRate, o.learningRate > 0, "above 0")
         try check("weight_decay", o.weightDecay, o.weightDecay >= 0, "at least 0")
@@ -104,26 +119,35 @@ extension Recipe {
         try check("adam_epsilon", o.epsilon, o.epsilon > 0, "above 0")
         try check(
             "max_grad_norm", o.maximumGradientNorm, o.maximumGradientNorm >= 0, "at least 0")
-        try check("warmup_steps", o.warmupSteps, o.warmupSteps >= 0, "at least 0")
+        try check(
+            "warmup_steps", o.warmupSteps, (0...Self.mostSteps).contains(o.warmupSteps),
+            "at least 0, at most \(Int(Self.mostSteps))")
         try check("warmup_ratio", o.warmupRatio, (0...1).contains(o.warmupRatio), "from 0 to 1")
-        try positive("per_device_train_batch_size", o.batchSize)
-        try positive("gradient_accumulation_steps", o.accumulationSteps)
+        try whole("per_device_train_batch_size", o.batchSize, to: Self.mostSamples)
+        try whole("gradient_accumulation_steps", o.accumulationSteps, to: Self.mostSamples)
         try check(
-            "num_train_epochs", o.epochs, o.epochs > 0 || o.maximumSteps > 0, "above 0")
+            "num_train_epochs", o.epochs,
+            o.epochs > 0 && o.epochs <= Double(StepPlan.mostEpochs) || o.maximumSteps > 0,
+            "above 0, at most \(StepPlan.mostEpochs)")
+        let steps = Double(o.maximumSteps)
         try check(
-            "max_steps", Double(o.maximumSteps), o.maximumSteps > 0 || o.maximumSteps == -1,
-            "at least 1, or -1 to count epochs")
-        try check("cutoff_len", Double(data.cutoffLength), data.cutoffLength >= 2, "at least 2")
+            "max_steps", steps, (1...Self.mostSteps).contains(steps) || o.maximumSteps == -1,
+            "at least 1, or -1 to count epochs; at most \(Int(Self.mostSteps))")
+        try whole("cutoff_len", data.cutoffLength, from: 2, to: Self.mostTokens)
         if let samples = data.maximumSamples { try positive("max_samples", samples) }
         let size = data.validationSize
         try check(
-            "val_size", size, size >= 0 && (size < 1 || size == size.rounded()),
-            "a share below 1, or a number of samples")
+            "val_size", size,
+            (0...Self.mostSteps).contains(size) && (size < 1 || size == size.rounded()),
+            "a share below 1, or a number of samples, at most \(Int(Self.mostSteps))")
         for weight in data.mixWeights {
             try check("interleave_probs", weight, weight > 0, "numbers above 0")
         }
         for weight in data.lossWeights {
-            try check("dataset_weights", weight, weight >= 0, "numbers of at least 0")
+            // With 0 nothing would be learnt, and steps of nothing cannot be taken.
+            try check(
+                "dataset_weights", weight, Float(weight) > 0 && Float(weight).isFinite,
+                "float32 numbers above 0; leave a data set out to learn nothing of it")
         }
         if let threads = model.threads {
             try check("threads", Double(threads), (1...1024).contains(threads), "1 to 1024")
@@ -132,9 +156,14 @@ extension Recipe {
         try positive("save_steps", run.saveSteps)
         if let steps = run.evaluationSteps { try positive("eval_steps", steps) }
         if let limit = run.saveLimit { try positive("save_total_limit", limit) }
-        try positive("per_device_eval_batch_size", run.evaluationBatchSize)
+        try whole(
+            "per_device_eval_batch_size", run.evaluationBatchSize, to: Self.mostSamples)
         if let steps = run.earlyStoppingSteps { try positive("early_stopping_steps", steps) }
-        try check("seed", Double(run.seed), run.seed >= 0, "at least 0")
+        try whole("seed", run.seed, from: 0, to: .max)
+        if let seed = run.dataSeed { try whole("data_seed", seed, from: 0, to: .max) }
+        try whole(
+            "freeze_trainable_layers", method.freezeTrainableLayers, from: -Self.mostLayers,
+            to: Self.mostLayers)
         try check(
             "report_samples", Double(run.reportSamples), (0...64).contains(run.reportSamples),
             "0 to 64")
@@ -160,8 +189,9 @@ extension Recipe {
         guard method.type != .oft else {
             throw refuse("finetuning_type", "oft", "full, freeze or lora")
         }
-        guard method.loraRank >= 1 else {
-            throw refuse("lora_rank", "\(method.loraRank)", "at least 1")
+        guard (1...Self.mostRank).contains(method.loraRank) else {
+            throw refuse(
+                "lora_rank", "\(method.loraRank)", "at least 1, at most \(Self.mostRank)")
         }
         guard method.alpha > 0 else { throw refuse("lora_alpha", "\(method.alpha)", "above 0") }
         guard (0..<1).contains(method.loraDropout) else {
@@ -174,8 +204,18 @@ extension Recipe {
             throw refuse("loraplus_lr_ratio", "\(ratio)", "above 0")
         }
         for entry in method.rankPattern.entries
-        where entry.value < 1 || entry.value != entry.value.rounded() {
-            throw refuse("rank_pattern", "\(entry.value) for \(entry.name)", "whole numbers from 1")
+        where entry.value < 1 || entry.value > Double(Self.mostRank)
+            || entry.value != entry.value.rounded()
+        {
+            throw refuse(
+                "rank_pattern", "\(entry.value) for \(entry.name)",
+                "whole numbers from 1 to \(Self.mostRank)")
+        }
+        if !model.adapters.isEmpty, method.type != .lora {
+            throw .conflict(
+                file: file,
+                what: "adapter_name_or_path is an adapter to go on training; use finetuning_type: "
+                    + "lora, or merge it first with `yuyan adapter merge`")
         }
         if let bits = model.quantizationBits, bits != 4 {
             throw refuse(
@@ -199,6 +239,12 @@ extension Recipe {
             throw .conflict(
                 file: file,
                 what: "train_from_scratch trains every weight; set finetuning_type: full")
+        }
+        if data.trainsOnPrompt, data.masksHistory {
+            throw .conflict(
+                file: file,
+                what: "train_on_prompt takes the loss over everything, mask_history over the last "
+                    + "answer only; choose one")
         }
         if method.stage == .pt, data.trainsOnPrompt || data.masksHistory {
             throw .conflict(

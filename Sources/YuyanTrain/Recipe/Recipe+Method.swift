@@ -38,7 +38,7 @@ extension Recipe {
         public init() {}
 
         /// The alpha of LoRA: given, or LLaMA-Factory's twice the rank.
-        public var alpha: Double { loraAlpha ?? Double(2 * loraRank) }
+        public var alpha: Double { loraAlpha ?? 2 * Double(loraRank) }
     }
 
     /// Kinds of training.

@@ -72,7 +72,8 @@ extension Recipe {
             "Most checkpoints kept, the best one and the newest always among them; all by default."),
         RecipeKey(
             "save_only_model", \.run.savesOnlyModel, .free,
-            "Leave the optimiser out of checkpoints: smaller, but none to resume from."),
+            "Leave the optimiser out of checkpoints: smaller, but none to resume from. Ctrl-C saves "
+                + "it all the same."),
         RecipeKey(
             "eval_steps", \.run.evaluationSteps,
             "Steps between evaluations; logging_steps by default."),

@@ -6,7 +6,7 @@ public struct RecipeSource: Sendable {
     public let recipe: Recipe
     /// The file, or what stands for it in messages if there is none.
     public let name: String
-    /// A line for each key that was accepted without effect.
+    /// A line for each key that has no effect, here or beside the other keys.
     public let notes: [String]
 
     /// Reads a YAML or JSON file, then flags, which win, and checks the result.
@@ -28,7 +28,7 @@ public struct RecipeSource: Sendable {
         try recipe.expandPaths(file: name, environment: environment)
         try recipe.check(file: name)
         self.recipe = recipe
-        notes = reader.notes
+        notes = reader.notes + recipe.unreadKeys(file: name)
     }
 
     /// Reads a file that a run wrote itself: nothing is expanded or required.

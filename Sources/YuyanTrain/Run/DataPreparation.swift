@@ -10,42 +10,66 @@ struct PreparedData {
     let validation: [ValidationSet]
     /// Tokens of the validation samples.
     let validationTokens: Int
-    /// Of files and sizes; another value means other data.
+    /// Of counts and of the files' bytes, streamed files by their ends; another value means other data.
     let fingerprint: String
     /// The longest sample.
     let longest: Int
     /// Tokens of the largest micro-batch that may come.
     let mostTokens: Int
 
+    /// What a user should know about the rows, a line each.
+    let notes: [String]
+
     init(
-        _ recipe: Recipe, tokenizer: Tokenizer, template: ChatTemplate?, device: Device
+        _ recipe: Recipe, tokenizer: Tokenizer, template: ChatTemplate?, vocabularySize: Int,
+        device: Device
     ) throws {
         let options = DataOptions(recipe)
-        data = try TrainingData(options, tokenizer: tokenizer, template: template)
+        data = try TrainingData(
+            options, tokenizer: tokenizer, template: template, vocabularySize: vocabularySize)
         survey = recipe.data.streaming ? nil : try data.survey(.training, pool: device.pool)
         var batches: [TrainingBatch] = []
+        var validated = DataTally()
         if data.hasValidation {
             let loader = try data.loader(.validation)
-            while let loaded = try loader.next() { batches.append(loaded.batch) }
+            while let loaded = try loader.next() {
+                batches.append(loaded.batch)
+                validated.add(loaded.tally)
+            }
         }
         validation = batches.isEmpty ? [] : [ValidationSet(batches: batches)]
         validationTokens = batches.reduce(0) { $0 + $1.tokens.count }
         let tally = survey?.tally
+        notes = (tally?.notes ?? []) + validated.notes.map { "validation: " + $0 }
         fingerprint =
             "\(data.rowCount(.training)) rows"
             + (tally.map { ", \($0.samples) samples, \($0.tokens) tokens" } ?? "")
+            + (batches.isEmpty ? "" : ", \(validationTokens) tokens to validate on")
+            + ", files \(data.fingerprint(isWhole: !recipe.data.streaming))"
         longest = min(tally?.longest ?? options.cutoffLength, options.cutoffLength)
         let row = options.isPacked ? options.cutoffLength : longest
         mostTokens = options.batchSize * row
     }
 
     /// Steps and epochs.
-    func plan(_ recipe: Recipe) -> StepPlan {
-        StepPlan(
+    ///
+    /// - Throws: `DataError.nothingToLearn` if an epoch of a mixture meets bad rows only;
+    ///   `RecipeError` if the steps take too many epochs.
+    func plan(_ recipe: Recipe) throws -> StepPlan {
+        try StepPlan(
             accumulation: recipe.optimisation.accumulationSteps,
             epochs: recipe.optimisation.epochs,
             maximumSteps: recipe.optimisation.maximumSteps,
-            microBatches: survey.map { survey in { survey.batchCount(epoch: $0) } })
+            microBatches: survey.map { survey in
+                { epoch in
+                    let count = survey.batchCount(epoch: epoch)
+                    guard count > 0 else {
+                        throw DataError.nothingToLearn(
+                            rows: data.rowCount(.training), problems: survey.tally.problems)
+                    }
+                    return count
+                }
+            })
     }
 }
 

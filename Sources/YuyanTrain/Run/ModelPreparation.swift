@@ -11,6 +11,8 @@ struct PreparedModel {
     let trainee: any Trainee
     let tokenizer: Tokenizer
     let template: ChatTemplate?
+    /// Lines worth reading: settings that mean something else here.
+    let notes: [String]
 
     var decoder: Decoder { model.decoder }
 
@@ -22,6 +24,7 @@ struct PreparedModel {
         checkpoint = try Checkpoint(path: path, needsWeights: !recipe.model.fromScratch)
         tokenizer = try Tokenizer(checkpoint: checkpoint)
         template = try Self.template(recipe, tokenizer: tokenizer, path: path)
+        notes = Self.notes(recipe, hasTemplate: template != nil)
         guard recipe.model.adapters.count <= 1, !recipe.model.createsNewAdapter else {
             throw RecipeError.conflict(
                 file: "recipe",
@@ -41,14 +44,17 @@ struct PreparedModel {
         trainee = ModelTrainee(
             model, recipe: recipe, device: device,
             saved: SavedModel(decoder: model.decoder, source: checkpoint, device: device))
-        if let start = recipe.model.adapters.first { try trainee.restore(from: start) }
+        if let start = recipe.model.adapters.first {
+            try model.checkAdapter(start)
+            try trainee.restore(from: start)
+        }
     }
 
     /// The model's own chat template, or a Jinja file.
     private static func template(
         _ recipe: Recipe, tokenizer: Tokenizer, path: String
     ) throws -> ChatTemplate? {
-        if let name = recipe.data.template, name.hasSuffix(".jinja") || name.contains("/") {
+        if let name = recipe.data.template, isPath(name) {
             let file = try MappedFile(path: name)
             let text = file.withBytes { all in
                 all.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
@@ -56,6 +62,22 @@ struct PreparedModel {
             return try ChatTemplate(source: text, name: name)
         }
         return try tokenizer.chatTemplate.map { try ChatTemplate(source: $0, name: path) }
+    }
+
+    private static func isPath(_ template: String) -> Bool {
+        template.hasSuffix(".jinja") || template.contains("/")
+    }
+
+    /// LLaMA-Factory's recipes name a template of its own; a misspelt path looks the same.
+    private static func notes(_ recipe: Recipe, hasTemplate: Bool) -> [String] {
+        guard let name = recipe.data.template, !isPath(name) else { return [] }
+        let own =
+            hasTemplate
+            ? "the model's own chat template is used" : "the model has no chat template of its own"
+        return [
+            "'template' is '\(name)', which is not the path of a file: \(own); a path ends in .jinja "
+                + "or has a slash"
+        ]
     }
 }
 

@@ -67,7 +67,7 @@ final class ModelTrainee: Trainee {
         var contents = AdapterContents(
             updates: lowRank.modules.map { module in
                 AdapterContents.Update(
-                    path: module.path, rank: module.rank, alpha: alpha(of: module.path),
+                    path: module.path, rank: module.rank, alpha: module.alpha,
                     down: module.down.rowMajor(), up: module.up.rowMajor(),
                     magnitude: module.magnitude?.rowMajor())
             })
@@ -75,19 +75,20 @@ final class ModelTrainee: Trainee {
         let whole = Set(parameters.map(\.name).filter { !adapted.contains($0) })
         if !whole.isEmpty {
             contents.saved = model.decoder.weights(on: device).filter { whole.contains($0.name) }
+            // A tied head was trained as the embedding; without a weight of its own PEFT would leave
+            // it the base's.
+            if model.trainsTiedHead,
+                let table = contents.saved.first(where: { $0.name == TrainableModel.tableName })
+            {
+                contents.saved.append(
+                    NamedWeight(name: "lm_head.weight", shape: table.shape, rows: table.rows))
+            }
         }
         contents.usesRootScale = method.usesRSLoRA
         contents.dropout = method.loraDropout
         contents.baseModel = recipe.model.path
         if method.loraTarget != ["all"] { contents.targetModules = method.loraTarget }
         return contents
-    }
-
-    private func alpha(of path: String) -> Double {
-        let entry = recipe.method.alphaPattern.entries.first {
-            path == $0.name || path.hasSuffix("." + $0.name)
-        }
-        return entry?.value ?? recipe.method.alpha
     }
 
     func restore(from folder: String) throws {
@@ -125,5 +126,26 @@ extension TrainingTokens {
         self.init(
             tokens: batch.tokens, weights: batch.weights, lengths: batch.lengths,
             firstToken: tokens)
+    }
+}
+
+extension TrainableModel {
+    /// Checks that a PEFT folder has the very form that is trained.
+    ///
+    /// - Throws: `AdapterError` with the first difference.
+    func checkAdapter(_ directory: String) throws {
+        guard let lowRank else { return }
+        let adapted = Set(lowRank.parameters.map(\.name))
+        let whole = parameters.map(\.name).filter { !adapted.contains($0) }
+        try lowRank.check(
+            directory: directory, whole: whole + (trainsTiedHead ? ["lm_head.weight"] : []),
+            of: decoder)
+    }
+
+    static let tableName = "model.embed_tokens.weight"
+
+    /// Whether the head changes because it is the embedding.
+    var trainsTiedHead: Bool {
+        decoder.shape.tiedEmbeddings && parameters.contains { $0.name == Self.tableName }
     }
 }

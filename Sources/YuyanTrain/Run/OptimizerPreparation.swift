@@ -4,9 +4,10 @@ import YuyanTensor
 extension Optimizer {
     /// The optimiser that a recipe asks for.
     ///
-    /// - Parameter folder: Where paged state lies.
+    /// - Parameter folder: Where paged state lies; nil for a run that takes no step. Then paged state,
+    ///   which may be larger than memory and disk, is not made at all.
     /// - Throws: `OptimizerError`, `FormatError` if there is no room for the state.
-    convenience init(_ recipe: Recipe, _ parameters: [Parameter], folder: String) throws {
+    convenience init(_ recipe: Recipe, _ parameters: [Parameter], folder: String?) throws {
         let settings = try OptimizerSettings(recipe)
         let o = recipe.optimisation
         let weights: WeightRounding =
@@ -17,12 +18,16 @@ extension Optimizer {
             } else {
                 .none
             }
-        try self.init(
-            settings.configuration(of: o.optimizer),
-            groups: parameterGroups(
-                parameters, weightDecay: o.weightDecay,
-                loraPlusRatio: recipe.method.loraPlusRatio ?? 1),
-            weights: weights, pagesIn: folder)
+        let configuration = try settings.configuration(of: o.optimizer)
+        let groups = parameterGroups(
+            parameters, weightDecay: o.weightDecay,
+            loraPlusRatio: recipe.method.loraPlusRatio ?? 1)
+        guard let folder else {
+            try self.init(
+                configuration, groups: configuration.isPaged ? [] : groups, weights: weights)
+            return
+        }
+        try self.init(configuration, groups: groups, weights: weights, pagesIn: folder)
     }
 }
 

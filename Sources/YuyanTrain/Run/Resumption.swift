@@ -18,16 +18,30 @@ package struct Resumption {
     package let fingerprint: String?
     /// Lines worth reading: checkpoints that were passed over, keys that changed.
     package let notes: [String]
+    /// What `clear` removes.
+    private let rubbish: Rubbish
 
-    private init(notes: [String]) {
+    /// What of the folder is in the way of the run.
+    private enum Rubbish {
+        case nothing
+        /// A run that is to be forgotten.
+        case everything
+        /// Checkpoints after the one that the run goes on from.
+        case checkpoints([RunFolder.Checkpoint])
+    }
+
+    private init(notes: [String], removing rubbish: Rubbish = .nothing) {
         (checkpoint, state, fingerprint) = (nil, nil, nil)
         self.notes = notes
+        self.rubbish = rubbish
     }
 
     private init(
-        _ checkpoint: RunFolder.Checkpoint, _ found: Found, _ recipe: Recipe, notes: [String]
+        _ checkpoint: RunFolder.Checkpoint, _ found: Found, _ recipe: Recipe, notes: [String],
+        removing rubbish: Rubbish = .nothing
     ) {
         self.checkpoint = checkpoint
+        self.rubbish = rubbish
         state = found.state
         fingerprint = found.fingerprint
         let changed = recipe.differences(from: found.recipe).filter {
@@ -41,24 +55,22 @@ package struct Resumption {
 
     /// Looks at the folder of a recipe's run, removes what killed saves left, and decides.
     ///
-    /// An unfinished run of the same recipe goes on. `overwrite_output_dir` clears away another
-    /// recipe's run, or a finished one; `resume_from_checkpoint: false` any.
+    /// An unfinished run of the same recipe goes on. `overwrite_output_dir` gives up another recipe's
+    /// run, or a finished one; `resume_from_checkpoint: false` any. What is given up stays where it is
+    /// until `clear`: recipe, model and data may still turn out to be wrong.
     ///
     /// - Throws: `RunError` if the folder holds what must not be overwritten, or if no checkpoint is
     ///   where the recipe says.
     package static func find(_ recipe: Recipe, folder: RunFolder) throws -> Resumption {
         try folder.removeLeftovers()
         switch recipe.run.resumeFrom {
-        case "false":
-            try clear(folder)
-            return Resumption(notes: [])
+        case "false": return Resumption(notes: [], removing: .everything)
         case nil, "true": break
         case .some(let path): return try named(path, recipe, folder)
         }
         let all = try folder.checkpoints()
         guard !all.isEmpty else {
-            try checkUnoccupied(folder, recipe)
-            return Resumption(notes: [])
+            return Resumption(notes: [], removing: try rubbishWithoutCheckpoints(folder, recipe))
         }
         var notes: [String] = []
         for checkpoint in all.reversed() {
@@ -72,8 +84,9 @@ package struct Resumption {
             let differences = fixedDifferences(recipe, found.recipe)
             let isFinished = access(folder.place("trainer_state.json"), F_OK) == 0
             if recipe.run.overwrites, isFinished || !differences.isEmpty {
-                try clear(folder)
-                return Resumption(notes: notes + ["began anew: overwrite_output_dir is true"])
+                return Resumption(
+                    notes: notes + ["begins anew: overwrite_output_dir is true"],
+                    removing: .everything)
             }
             guard differences.isEmpty else {
                 throw RunError.changedRecipe(
@@ -84,8 +97,16 @@ package struct Resumption {
         guard recipe.run.overwrites else {
             throw RunError.noWholeCheckpoint(folder: folder.path, reason: notes.first ?? "")
         }
-        try clear(folder)
-        return Resumption(notes: notes)
+        return Resumption(notes: notes, removing: .everything)
+    }
+
+    /// Removes what the decision gave up: the last thing before the run begins.
+    package func clear(_ folder: RunFolder) throws {
+        switch rubbish {
+        case .nothing: break
+        case .everything: try Self.clear(folder)
+        case .checkpoints(let later): for checkpoint in later { try folder.remove(checkpoint) }
+        }
     }
 
     /// A checkpoint by its path, in this folder or another.
@@ -104,12 +125,11 @@ package struct Resumption {
         guard differences.isEmpty else {
             throw RunError.changedRecipe(checkpoint: place, differences: differences)
         }
-        var notes: [String] = []
-        for later in try folder.checkpoints() where later.step > step {
-            try folder.remove(later)
-            notes.append("\(later.name) is removed: the run goes on from step \(step)")
-        }
-        return Resumption(checkpoint, found, recipe, notes: notes)
+        let later = try folder.checkpoints().filter { $0.step > step }
+        return Resumption(
+            checkpoint, found, recipe,
+            notes: later.map { "\($0.name) is removed: the run goes on from step \(step)" },
+            removing: .checkpoints(later))
     }
 
     private static func read(_ checkpoint: RunFolder.Checkpoint) throws -> Found {
@@ -149,17 +169,16 @@ package struct Resumption {
         }
     }
 
-    private static func checkUnoccupied(_ folder: RunFolder, _ recipe: Recipe) throws {
+    private static func rubbishWithoutCheckpoints(
+        _ folder: RunFolder, _ recipe: Recipe
+    ) throws -> Rubbish {
         let names = try folder.names()
         guard !recipe.run.overwrites, !names.contains("recipe.yaml") else {
             // Begun and killed before its first checkpoint, or finished without any.
-            if names.contains("trainer_state.json") {
-                guard recipe.run.overwrites else {
-                    throw RunError.occupied(folder: folder.path, by: "a finished run")
-                }
+            guard recipe.run.overwrites || !names.contains("trainer_state.json") else {
+                throw RunError.finished(folder: folder.path)
             }
-            try clear(folder)
-            return
+            return .everything
         }
         let theirs = [
             "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors",
@@ -168,5 +187,6 @@ package struct Resumption {
         if let name = names.first(where: theirs.contains) {
             throw RunError.occupied(folder: folder.path, by: name)
         }
+        return .nothing
     }
 }

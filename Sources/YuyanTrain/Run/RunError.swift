@@ -12,6 +12,8 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
     case noWholeCheckpoint(folder: String, reason: String)
     /// The folder holds a model or a run that is not this recipe's.
     case occupied(folder: String, by: String)
+    /// The folder's run is done and kept no checkpoint that could be gone on from.
+    case finished(folder: String)
     /// The recipe ends before the checkpoint that it would go on from.
     case beyondEnd(checkpoint: String, step: Int, steps: Int)
     /// The loss, or a gradient, is not a number.
@@ -47,6 +49,9 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
         case .occupied(let folder, let by):
             "\(folder): holds \(by), which this recipe did not make; set another output_dir, or "
                 + "overwrite_output_dir: true"
+        case .finished(let folder):
+            "\(folder): holds a finished run without checkpoints, so nothing is left to do and nothing to "
+                + "go on from; set another output_dir, or overwrite_output_dir: true to train again"
         case .beyondEnd(let checkpoint, let step, let steps):
             "\(checkpoint) is at step \(step), the recipe ends at \(steps); raise max_steps or "
                 + "num_train_epochs to go on"

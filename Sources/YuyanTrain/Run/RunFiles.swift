@@ -58,15 +58,14 @@ package final class RunFiles {
 
     /// Writes a checkpoint, points `last` and `best` at theirs, and removes what is too many.
     ///
+    /// - Parameter optimizer: Nil for a checkpoint that no run can go on from.
     /// - Returns: Its folder.
-    func save(_ state: TrainerState, trainee: any Trainee, optimizer: Optimizer) throws -> String {
+    func save(_ state: TrainerState, trainee: any Trainee, optimizer: Optimizer?) throws -> String {
         try log.synchronise()
         let checkpoint = try folder.save(step: state.step) { place in
             try trainee.save(to: place)
             try writeAtomically(place + "/recipe.yaml") { try $0.write(recipe.yaml) }
-            if !recipe.run.savesOnlyModel {
-                try optimizer.save(to: place + "/optimizer.safetensors")
-            }
+            try optimizer?.save(to: place + "/optimizer.safetensors")
             try writeState(state, to: place)
         }
         try folder.link("last", to: checkpoint)

@@ -47,11 +47,19 @@ package struct RunFolder {
 
     /// Removes what saves and removals left that a kill cut short.
     ///
+    /// A checkpoint that was moved aside for a better one, which then did not come, is put back.
+    ///
     /// - Returns: How many there were.
     @discardableResult
     package func removeLeftovers() throws -> Int {
-        let left = try names().filter {
+        let all = try names()
+        let left = all.filter {
             $0.hasPrefix(".yuyan-") && ($0.hasSuffix(".tmp") || $0.hasSuffix(".old"))
+        }
+        for name in left where name.hasPrefix(Self.asidePrefix) {
+            let checkpoint = String(name.dropFirst(Self.asidePrefix.count).dropLast(4))
+            guard !all.contains(checkpoint) else { continue }
+            try checked(rename(place(name), place(checkpoint)), place(checkpoint))
         }
         for name in left { try removeTree(place(name)) }
         return left.count
@@ -62,16 +70,28 @@ package struct RunFolder {
     /// - Throws: What `fill` throws, or `RunError.notSaved`; older checkpoints stay as they were.
     package func save(step: Int, _ fill: (_ folder: String) throws -> Void) throws -> Checkpoint {
         let result = Checkpoint(step: step, path: place("checkpoint-\(step)"))
-        var status = stat()
-        if lstat(result.path, &status) == 0 { try remove(result) }
+        let aside = place(Self.asidePrefix + result.name + ".old")
         do {
-            try createFolderAtomically(result.path, fill)
-        } catch FormatError.cannotWrite(_, let reason) {
+            try createFolderAtomically(result.path) { temporary in
+                try fill(temporary)
+                // The new one is complete: from here to its renaming the old one has another name.
+                var status = stat()
+                guard lstat(result.path, &status) == 0 else { return }
+                try checked(rename(result.path, aside), result.path)
+            }
+        } catch {
+            // Unless the old one was moved there is nothing to move back.
+            _ = rename(aside, result.path)
+            guard case FormatError.cannotWrite(_, let reason) = error else { throw error }
             // The file is in a folder that is gone by now.
             throw RunError.notSaved(checkpoint: result.path, reason: reason)
         }
+        try removeTree(aside)
         return result
     }
+
+    /// Begins the name of a checkpoint that makes room for another of its step.
+    private static let asidePrefix = ".yuyan-replaced-"
 
     /// Removes a checkpoint; if that is cut short, what is left is no longer called a checkpoint.
     package func remove(_ checkpoint: Checkpoint) throws {

@@ -29,7 +29,7 @@ public struct RunSummary: Sendable {
         trainableParameters = trained
         totalParameters = model.parameterCount + (isAdapter ? trained : 0)
         let share = Double(trained) / Double(max(1, totalParameters)) * 100
-        dataNotes = data.data.reports.map { "\($0)" }
+        dataNotes = data.data.reports.map { "\($0)" } + data.notes
         let sample = try data.data.preview()
         preview = (sample.text(isColoured: true), sample.text(isColoured: false))
         let o = recipe.optimisation

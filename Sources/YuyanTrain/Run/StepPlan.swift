@@ -17,9 +17,11 @@ public struct StepPlan: Sendable, Hashable {
     ///   - maximumSteps: Overrides `epochs` if positive.
     ///   - microBatches: Of an epoch, counted from 0; nil for streamed data.
     /// - Precondition: Streamed data come with `maximumSteps`; no epoch is empty.
+    /// - Throws: `RecipeError` if there are more than `mostEpochs`, or what `microBatches` throws.
     public init(
-        accumulation: Int, epochs: Double, maximumSteps: Int, microBatches: ((Int) -> Int)?
-    ) {
+        accumulation: Int, epochs: Double, maximumSteps: Int,
+        microBatches: ((Int) throws -> Int)?
+    ) throws {
         precondition(accumulation > 0, "\(accumulation) micro-batches to a step")
         self.accumulation = accumulation
         guard let microBatches else {
@@ -30,7 +32,14 @@ public struct StepPlan: Sendable, Hashable {
         var counts: [Int] = []
         var total = 0
         while maximumSteps > 0 ? total < maximumSteps : Double(counts.count) < epochs {
-            let count = microBatches(counts.count)
+            guard counts.count < Self.mostEpochs else {
+                throw RecipeError.badValue(
+                    place: "recipe", key: maximumSteps > 0 ? "max_steps" : "num_train_epochs",
+                    found: maximumSteps > 0 ? "\(maximumSteps)" : "\(epochs)",
+                    expected: "at most \(Self.mostEpochs) passes over the data; this many hold "
+                        + "\(total) steps")
+            }
+            let count = try microBatches(counts.count)
             precondition(count > 0, "epoch \(counts.count) has no micro-batches")
             let steps = (count + accumulation - 1) / accumulation
             let share = maximumSteps > 0 ? 1 : min(1, epochs - Double(counts.count))
@@ -41,6 +50,9 @@ public struct StepPlan: Sendable, Hashable {
         self.epochs = counts.count
         self.microBatches = counts
     }
+
+    /// Epochs that are planned at most, one number each.
+    static let mostEpochs = 1_000_000
 
     /// Micro-batches of the first epoch; 0 for streamed data.
     var microBatchesOfFirstEpoch: Int { microBatches.first ?? 0 }

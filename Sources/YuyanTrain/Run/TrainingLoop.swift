@@ -175,7 +175,8 @@ package final class TrainingLoop {
             }
         }
         let norm = gradientNorm(trainee.parameters, on: device)
-        let rate = schedule.rate(step: step - 1)
+        // As transformers' Trainer: steps that float16 made skip do not move the schedule.
+        let rate = schedule.rate(step: step - 1 - state.skippedSteps)
         guard norm.isFinite || scaler != nil else {
             throw notFinite(step: step, norm: norm, batches)
         }
@@ -245,7 +246,8 @@ package final class TrainingLoop {
             ("entropy", .double(window.tokens.meanEntropy)),
         ]
         if scaler != nil {
-            metrics.append(("loss_scale", .float(state.lossScale)))
+            // As a Double it is written as it will be when a run that goes on has read it again.
+            metrics.append(("loss_scale", .double(Double(state.lossScale))))
             metrics.append(("skipped_steps", .integer(state.skippedSteps)))
         }
         state.window = LogWindow()
@@ -279,7 +281,7 @@ package final class TrainingLoop {
         if state.owesEvaluation || (state.step == 0 && recipe.run.evaluatesOnStart) {
             guard let results = try evaluated() else { return try interrupted() }
             state.owesEvaluation = false
-            savedStep = nil
+            (savedStep, resumableStep) = (nil, nil)
             let metrics = results.flatMap(\.metrics)
             var logged: [(key: String, value: JSONOutput)] = [("epoch", .double(state.epoch))]
             for (key, value) in metrics { logged.append((key, .double(value))) }
@@ -341,19 +343,24 @@ package final class TrainingLoop {
     /// Whether a checkpoint of this very state is on disk.
     private var isSaved: Bool { savedStep == state.step }
     private lazy var savedStep: Int? = files.resumedStep
+    /// The step of the checkpoint of this very state that a run can go on from, if there is one.
+    private lazy var resumableStep: Int? = files.resumedStep
 
-    private func save() throws {
+    /// - Parameter isResumable: Whether the optimiser is saved in any case.
+    private func save(isResumable: Bool = false) throws {
         clock.pause()
         defer { clock.resume() }
         if state.best?.step == state.step { state.best?.isSaved = true }
-        let path = try files.save(state, trainee: trainee, optimizer: optimizer)
+        let isWhole = isResumable || !recipe.run.savesOnlyModel
+        let path = try files.save(state, trainee: trainee, optimizer: isWhole ? optimizer : nil)
         savedStep = state.step
+        if isWhole { resumableStep = state.step }
         observe(.saved(step: state.step, path: path))
     }
 
-    /// Saves what is done, unless that is on disk already.
+    /// Saves what is done, unless that is on disk already, so that the same command goes on.
     private func interrupted() throws -> RunOutcome {
-        if state.step > 0, !isSaved { try save() }
+        if state.step > 0, resumableStep != state.step { try save(isResumable: true) }
         return .interrupted(
             signal: stopSignal() ?? 0, step: state.step,
             checkpoint: state.step > 0 ? files.folder.place("checkpoint-\(state.step)") : nil)

@@ -51,11 +51,13 @@ public final class TrainingRun {
             threads: recipe.model.threads ?? ThreadPool.processorCount,
             precision: recipe.model.precision)
         model = try PreparedModel(recipe, path: modelPath, device: device)
+        for note in model.notes { observe(.note(note)) }
         data = try PreparedData(
-            recipe, tokenizer: model.tokenizer, template: model.template, device: device)
-        plan = data.plan(recipe)
+            recipe, tokenizer: model.tokenizer, template: model.template,
+            vocabularySize: model.decoder.shape.vocabularySize, device: device)
+        plan = try data.plan(recipe)
         optimizer = try Optimizer(
-            recipe, model.trainee.parameters, folder: isDry ? "/tmp" : folder.path)
+            recipe, model.trainee.parameters, folder: isDry ? nil : folder.path)
         let base = ProcessMemory.resident
         let (checkpointing, memory) = Self.memory(
             recipe, model: model, data: data, optimizer: optimizer, base: base)
@@ -96,6 +98,8 @@ public final class TrainingRun {
             state = saved
             observe(.resumed(step: saved.step, checkpoint: checkpoint.path))
         }
+        // Everything is known to be right by now.
+        try resumption?.clear(folder)
         let context = TrainerState.Context(
             plan: plan, recipe: recipe, dataFingerprint: data.fingerprint,
             microBatchSize: recipe.optimisation.batchSize)

@@ -12,7 +12,8 @@ struct AdapterConvert: ParsableCommand {
             Example: yuyan adapter convert my-adapter my-adapter.gguf --model smollm2-135m
 
             An OUTPUT that ends in .gguf is written for llama.cpp's --lora, any other as a directory \
-            for PEFT. GGUF holds plain LoRA only: DoRA and whole weights are refused; merge those.
+            for PEFT. GGUF holds plain LoRA only: DoRA and whole weights are refused; merge those. --json \
+            prints {output, type, updates, whole_weights}.
             """)
 
     @Argument(help: "A directory that PEFT saved, or a GGUF adapter.")
@@ -23,6 +24,8 @@ struct AdapterConvert: ParsableCommand {
     var model: String
     @Option(help: "Store numbers as f32, f16 or bf16.")
     var type: SavedType = .f32
+    @Flag(help: "Print one JSON object.")
+    var json = false
 
     func run() throws {
         try OutputPath.check(output)
@@ -41,7 +44,15 @@ struct AdapterConvert: ParsableCommand {
                 try contents.writePEFT(to: $0, as: type.elementType)
             }
         }
-        Terminal.report(
-            "\(output): \(contents.updates.count) updates, \(contents.saved.count) whole weights")
+        let (updates, whole) = (contents.updates.count, contents.saved.count)
+        guard json else {
+            Terminal.report("\(output): \(updates) updates, \(whole) whole weights")
+            return
+        }
+        let report: JSONOutput = [
+            "output": .string(output), "type": .string(type.rawValue),
+            "updates": .integer(updates), "whole_weights": .integer(whole),
+        ]
+        Terminal.write(report.description + "\n")
     }
 }

@@ -269,6 +269,14 @@ struct ShapeTests {
                 #"{"messages": [{"role": "assistant", "content": "a", "loss_scale": -1}]}"#,
                 "messages[0].loss_scale"
             ),
+            (
+                #"{"messages": [{"role": "assistant", "content": "a", "weight": 1e300}]}"#,
+                "messages[0].weight"
+            ),
+            (
+                #"{"messages": [{"role": "assistant", "content": "a", "loss_scale": 1e30, "weight": 1e30}]}"#,
+                "messages[0].weight"
+            ),
             (#"{"messages": [{"role": "user", "content": "a"}], "images": ["x.png"]}"#, "pictures"),
             (
                 #"{"messages": [{"role": "user", "content": "a"}], "label": 3}"#,

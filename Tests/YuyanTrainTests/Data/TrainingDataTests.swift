@@ -118,6 +118,7 @@ struct TrainingDataTests {
             [
                 """
                 {"first": {"file_name": "a.jsonl"}, "few": {"file_name": "a.jsonl", "num_samples": 5},
+                 "fewer": {"file_name": "a.jsonl", "num_samples": -5},
                  "talk": {"file_name": "talk.jsonl", "formatting": "sharegpt", "columns": {"messages": "talk"},
                   "tags": {"role_tag": "who", "content_tag": "what", "user_tag": "U", "assistant_tag": "A"}},
                  "plain": {"file_name": "plain.jsonl", "columns": {"prompt": "body"}},
@@ -140,7 +141,10 @@ struct TrainingDataTests {
         #expect(fixture.refusal(fixture.options("remote")).contains("hf_hub_url"))
         #expect(fixture.refusal(fixture.options("odd")).contains("formatting"))
         #expect(fixture.refusal(fixture.options("gone")).contains("gone.jsonl"))
-        #expect(fixture.refusal(fixture.options("first#x")).contains("a number of rows"))
+        for count in ["x", "0", "\(Int.max)"] {
+            #expect(fixture.refusal(fixture.options("first#" + count)).contains("number of rows"))
+        }
+        #expect(fixture.refusal(fixture.options("fewer")).contains("fewer.num_samples"))
         var options = fixture.options("first")
         options.maxSamples = 4
         #expect(try fixture.data(options).rowCount(.training) == 4)
@@ -164,11 +168,26 @@ struct TrainingDataTests {
     func fingerprint() throws {
         let fixture = try DataFixture()
         let path = fixture.dialogues("a.jsonl", count: 5)
-        let first = try fixture.data(fixture.options(path)).fingerprint
-        #expect(try fixture.data(fixture.options(path)).fingerprint == first)
+        func fingerprint(isWhole: Bool = true) throws -> String {
+            try fixture.data(fixture.options(path)).fingerprint(isWhole: isWhole)
+        }
+        let first = try fingerprint()
+        #expect(try fingerprint() == first)
         _ = fixture.dialogues("a.jsonl", count: 5, seed: 2)
-        #expect(try fixture.data(fixture.options(path)).fingerprint != first)
-        var options = fixture.options(path + "#9")
+        #expect(try fingerprint() != first)
+        // A change in the middle of a long file: rows, lengths and ends are the same.
+        var lines = (0..<4000).map {
+            #"{"instruction": "a", "output": "row \#($0 + 1000) of many"}"#
+        }
+        _ = fixture.file("a.jsonl", lines)
+        let (long, ends) = (try fingerprint(), try fingerprint(isWhole: false))
+        lines.swapAt(1999, 2000)
+        _ = fixture.file("a.jsonl", lines)
+        #expect(try fingerprint() != long && fingerprint(isWhole: false) == ends)
+        lines.reverse()
+        _ = fixture.file("a.jsonl", lines)
+        #expect(try fingerprint(isWhole: false) != ends)
+        var options = fixture.options(path + "#5000")
         options.validation = .rows(1)
         #expect(fixture.refusal(options).contains("repeated rows"))
     }
@@ -186,6 +205,10 @@ struct TrainingDataTests {
         }
         options.lossWeights = [1, .nan]
         #expect(fixture.refusal(options).contains("dataset_weights"))
+        for weight in [0, 1e-60, 1e300] {
+            options.lossWeights = [1, weight]
+            #expect(fixture.refusal(options).contains("dataset_weights"))
+        }
         options.lossWeights = [1]
         #expect(fixture.refusal(options).contains("dataset_weights"))
     }
@@ -209,6 +232,30 @@ struct TrainingDataTests {
         #expect(throws: DataError.self) {
             try TrainingData(fixture.options(path), tokenizer: fixture.tokenizer, template: nil)
                 .preview()
+        }
+    }
+
+    @Test("names the row whose token the model does not have, also where bad rows are left out")
+    func unknownTokens() throws {
+        let fixture = try DataFixture()
+        var options = fixture.options(fixture.file("x.jsonl", [good, good]))
+        options.badRows = .skip
+        let size = fixture.tokenizer.vocabularySize
+        func open(_ count: Int) throws -> TrainingData {
+            try TrainingData(
+                options, tokenizer: fixture.tokenizer, template: fixture.template,
+                vocabularySize: count)
+        }
+        let most = try #require(
+            drain(open(size).loader(.training, epochs: 1)).flatMap(\.batch.tokens).max())
+        _ = try open(Int(most) + 1).preview()
+        #expect {
+            _ = try open(Int(most)).survey(.training, pool: ThreadPool(threadCount: 1))
+        } throws: { error in
+            guard case DataError.unknownToken(let source, most, _, Int(most)) = error else {
+                return false
+            }
+            return source.row == 1 && "\(error)".contains("x.jsonl:1: holds token \(most), ")
         }
     }
 

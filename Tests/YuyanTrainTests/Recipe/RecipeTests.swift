@@ -155,6 +155,37 @@ struct RecipeTests {
             ("train_from_scratch: true\n", "train_from_scratch", "full"),
             ("stage: pt\nmask_history: true\n", "stage pt", "sft"),
             ("threads: 0\n", "threads", "1 to 1024"),
+            ("data_seed: -1\n", "data_seed", "at least 0"),
+            ("val_size: 1e300\n", "val_size", "at most 1000000000"),
+            ("cutoff_len: 9223372036854775807\n", "cutoff_len", "at most 16777216"),
+            (
+                "per_device_train_batch_size: 9223372036854775807\n", "train_batch_size",
+                "at most 1048576"
+            ),
+            (
+                "per_device_eval_batch_size: 9223372036854775807\n", "eval_batch_size",
+                "at most 1048576"
+            ),
+            (
+                "gradient_accumulation_steps: 9223372036854775807\n",
+                "gradient_accumulation_steps", "at most 1048576"
+            ),
+            ("warmup_steps: 1e300\n", "warmup_steps", "at most 1000000000"),
+            ("max_steps: 9223372036854775807\n", "max_steps", "at most 1000000000"),
+            ("num_train_epochs: 1e12\n", "num_train_epochs", "at most 1000000"),
+            ("rank_pattern: {q_proj: 1e300}\n", "rank_pattern", "1 to 1048576"),
+            ("lora_rank: 9223372036854775807\n", "lora_rank", "at most 1048576"),
+            (
+                "freeze_trainable_layers: -9223372036854775808\n", "freeze_trainable_layers",
+                "at least -1048576"
+            ),
+            ("dataset_weights: [0]\n", "dataset_weights", "above 0"),
+            ("dataset_weights: [1e300]\n", "dataset_weights", "float32"),
+            ("mask_history: true\ntrain_on_prompt: true\n", "mask_history", "choose one"),
+            ("eval_on_start: true\n", "val_size", "is missing"),
+            (
+                "adapter_name_or_path: a\nfinetuning_type: full\n", "adapter_name_or_path", "lora"
+            ),
             ("output_dir: ${NOWHERE}/x\n", "output_dir", "occurs twice"),
         ])
     func refuses(line: String, place: String, reason: String) {
@@ -241,6 +272,31 @@ struct RecipeTests {
         #expect(source.notes.count == 2)
         #expect(source.notes[0].contains("r.yaml:4: 'flash_attn' is ignored: "))
         #expect(source.notes[1].contains("deepspeed"))
+    }
+
+    @Test(
+        "keys that nothing reads are named with the reason",
+        arguments: [
+            ("finetuning_type: full\nuse_dora: true\nlora_rank: 4\n", ["use_dora", "lora_rank"]),
+            ("freeze_trainable_layers: 3\n", ["freeze_trainable_layers"]),
+            ("interleave_probs: [1]\n", ["interleave_probs"]),
+            ("optim_args: momentum=0.9\n", ["optim_args"]),
+            ("optim: sgd\noptim_args: momentum=0.9\nadam_beta1: 0.5\n", ["adam_beta1"]),
+            (
+                "double_quantization: false\nquantization_type: fp4\n",
+                ["quantization_type", "double_quantization"]
+            ),
+            ("quantization_bit: 4\nquantization_type: fp4\n", []),
+            ("max_steps: 3\nnum_train_epochs: 2\n", ["num_train_epochs"]),
+            ("val_size: 2\neval_strategy: epoch\neval_steps: 2\n", ["eval_steps"]),
+            ("lora_rank: 4\nwarmup_steps: 2\n", []),
+        ])
+    func notesUnread(lines: String, keys: [String]) throws {
+        let notes = try recipe(Self.least + lines).notes
+        #expect(notes.count == keys.count, "\(notes)")
+        for key in keys {
+            #expect(notes.contains { $0.contains("'\(key)' has no effect: ") }, "\(notes)")
+        }
     }
 
     @Test("a changed recipe knows which changes matter")

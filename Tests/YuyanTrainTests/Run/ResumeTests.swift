@@ -1,6 +1,7 @@
 import TestSupport
 import Testing
 import YuyanFormats
+import YuyanNN
 
 @testable import YuyanTrain
 
@@ -107,6 +108,72 @@ struct ResumeTests {
         run.threads = 3
         try run.run(in: folder.path)
         try expectSame(whole, folder, weights: "model.safetensors", kind)
+    }
+
+    @Test("steps that float16 skips do not move the schedule, killed or not")
+    func skipsWithoutSchedule() throws {
+        var run = TinyRun {
+            $0.method.type = .full
+            $0.optimisation.usesFP16 = true
+            $0.optimisation.schedule = "linear"
+        }
+        run.lossScale = 0x1p40
+        run.count = 200
+        run.recipe.optimisation.maximumSteps = 40
+        let (whole, folder) = (TemporaryFolder(), TemporaryFolder())
+        try run.run(in: whole.path)
+        let schedule = try LearningRateSchedule(run.recipe, steps: 40)
+        var (skipped, most) = (0.0, 0.0)
+        for line in try ReportPage.lines(of: whole.path + "/metrics.jsonl") {
+            let values = Dictionary(line.values.map { ($0.key, $0.value) }) { $1 }
+            #expect(
+                values["learning_rate"] == schedule.rate(step: line.step - 1 - Int(skipped)))
+            skipped = try #require(values["skipped_steps"])
+            most = max(most, skipped)
+        }
+        #expect(most > 3 && most < 40)
+        for place in [6, 31] {
+            run.killedAt = place
+            #expect(throws: TinyRun.Killed.self) { try run.run(in: folder.path) }
+        }
+        run.killedAt = nil
+        try run.run(in: folder.path)
+        try expectSame(whole, folder, weights: "model.safetensors", "skipping")
+    }
+
+    @Test("stopped by a signal it can go on, though checkpoints have no optimiser")
+    func stopsWithOptimizer() throws {
+        var run = TinyRun { $0.run.savesOnlyModel = true }
+        let (whole, folder) = (TemporaryFolder(), TemporaryFolder())
+        try run.run(in: whole.path)
+        for moment in [3, 4] {
+            run.stopsAt = moment
+            guard case .interrupted(_, let step, _) = try run.run(in: folder.path) else {
+                Issue.record("not stopped at \(moment)")
+                return
+            }
+            let names = itemNames(in: folder.path + "/checkpoint-\(step)")
+            #expect(step > 0 && names.contains("optimizer.safetensors"))
+        }
+        run.stopsAt = nil
+        try run.run(in: folder.path)
+        try expectSame(whole, folder, "without optimisers")
+        #expect(!itemNames(in: folder.path + "/checkpoint-6").contains("optimizer.safetensors"))
+    }
+
+    @Test("a finished run without checkpoints is called that")
+    func finishesWithoutCheckpoints() throws {
+        var run = TinyRun { $0.run.saveStrategy = .no }
+        let folder = TemporaryFolder()
+        try run.run(in: folder.path)
+        #expect {
+            try run.run(in: folder.path)
+        } throws: {
+            guard case RunError.finished = $0 else { return false }
+            return "\($0)".contains("holds a finished run without checkpoints")
+        }
+        run.recipe.run.overwrites = true
+        #expect(try run.run(in: folder.path) == .finished(step: 6))
     }
 
     @Test("what a killed save left is removed, and a damaged checkpoint is passed over")

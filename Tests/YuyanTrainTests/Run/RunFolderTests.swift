@@ -61,6 +61,34 @@ struct RunFolderTests {
         #expect(temporary.names == ["checkpoint-1"])
     }
 
+    @Test("a checkpoint is kept until another of its step is complete, whatever comes between")
+    func replacesLast() throws {
+        let temporary = TemporaryFolder()
+        let folder = RunFolder(temporary.path)
+        try save(folder, 1, "old")
+        #expect(throws: RunError.self) {
+            _ = try folder.save(step: 1) { place in
+                #expect(try temporary.bytes("checkpoint-1/file") == Array("old".utf8))
+                throw FormatError.cannotWrite(file: place, reason: "No space left on device")
+            }
+        }
+        #expect(try temporary.bytes("checkpoint-1/file") == Array("old".utf8))
+        #expect(temporary.names == ["checkpoint-1"])
+        // Killed between the two renames, and then between the second and the removal.
+        let aside = temporary.path + "/.yuyan-replaced-checkpoint-1.old"
+        #expect(rename(temporary.path + "/checkpoint-1", aside) == 0)
+        mkdir(temporary.path + "/.yuyan-1.tmp", 0o700)
+        #expect(try steps(folder) == [])
+        try folder.removeLeftovers()
+        #expect(try temporary.bytes("checkpoint-1/file") == Array("old".utf8))
+        #expect(temporary.names == ["checkpoint-1"])
+        #expect(rename(temporary.path + "/checkpoint-1", aside) == 0)
+        mkdir(temporary.path + "/checkpoint-1", 0o700)
+        try folder.removeLeftovers()
+        #expect(temporary.names == ["checkpoint-1"])
+        #expect(itemNames(in: temporary.path + "/checkpoint-1").isEmpty)
+    }
+
     @Test(
         "rotation keeps the newest, the best and as many as allowed",
         arguments: [

@@ -17,7 +17,7 @@ struct StepPlanTests {
         for line in lines {
             let fields = line.split(separator: " ").map(String.init)
             let batches = try #require(Int(fields[0]))
-            let plan = StepPlan(
+            let plan = try StepPlan(
                 accumulation: try #require(Int(fields[1])),
                 epochs: try #require(Double(fields[2])),
                 maximumSteps: try #require(Int(fields[3])), microBatches: { _ in batches })
@@ -26,9 +26,9 @@ struct StepPlanTests {
     }
 
     @Test("epochs may have different numbers of micro-batches")
-    func countsUnevenEpochs() {
+    func countsUnevenEpochs() throws {
         let counts = [5, 3, 4]
-        let plan = StepPlan(
+        let plan = try StepPlan(
             accumulation: 2, epochs: 2.5, maximumSteps: -1, microBatches: { counts[$0] })
         #expect(plan.steps == 3 + 2 + 1)
         #expect(plan.epochs == 3)
@@ -36,9 +36,25 @@ struct StepPlanTests {
         #expect(plan.fraction(epoch: 1, done: 1) == 1 + 1.0 / 3)
     }
 
+    @Test("more passes than can be planned are refused, and so is what an epoch throws")
+    func isBounded() {
+        #expect {
+            try StepPlan(
+                accumulation: 1, epochs: 1, maximumSteps: .max, microBatches: { _ in 1 })
+        } throws: {
+            "\($0)".contains("'max_steps' is \(Int.max), expected at most 1000000 passes")
+        }
+        #expect(throws: DataError.self) {
+            try StepPlan(accumulation: 1, epochs: 2, maximumSteps: -1) { epoch in
+                guard epoch == 0 else { throw DataError.nothingToLearn(rows: 1, problems: []) }
+                return 1
+            }
+        }
+    }
+
     @Test("streamed data count steps only")
-    func countsStreams() {
-        let plan = StepPlan(accumulation: 4, epochs: 3, maximumSteps: 9, microBatches: nil)
+    func countsStreams() throws {
+        let plan = try StepPlan(accumulation: 4, epochs: 3, maximumSteps: 9, microBatches: nil)
         #expect(plan.steps == 9 && plan.epochs == 0)
         #expect(plan.fraction(epoch: 2, done: 7) == 2)
     }

@@ -17,6 +17,8 @@ struct TinyRun {
     /// Asks to stop once so many micro-batches were looked at.
     var stopsAt: Int?
     var hasValidation = false
+    /// What fp16 begins with; nil for the usual.
+    var lossScale: Float?
     /// Whether micro-batches have one sample instead of two; `count` is twice as many then.
     var splitsBatches = false
 
@@ -56,8 +58,10 @@ struct TinyRun {
             try optimizer.restore(
                 from: SafetensorsFile(path: checkpoint.path + "/optimizer.safetensors"))
         }
+        try resumption.clear(folder)
+        if let lossScale, resumption.state == nil { state.lossScale = lossScale }
         let count = count
-        let plan = StepPlan(
+        let plan = try StepPlan(
             accumulation: recipe.optimisation.accumulationSteps, epochs: recipe.optimisation.epochs,
             maximumSteps: recipe.optimisation.maximumSteps, microBatches: { _ in count })
         let files = try RunFiles(

@@ -28,7 +28,7 @@ struct TrainerStateTests {
         state.lossScale = 32768
         state.owesEvaluation = true
         let context = TrainerState.Context(
-            plan: StepPlan(accumulation: 2, epochs: 1, maximumSteps: -1) { _ in 5 },
+            plan: try StepPlan(accumulation: 2, epochs: 1, maximumSteps: -1) { _ in 5 },
             recipe: Recipe(), dataFingerprint: "5 rows", microBatchSize: 8)
         let folder = TemporaryFolder()
         let text = state.json(context).indented

@@ -40,6 +40,9 @@ struct RowOrder: Sendable {
         count = (options.mixing == .interleaveUnder ? ends.min() : ends.max()) ?? 0
     }
 
+    /// Whether rows come by their data sets' shares, so that epochs may have different ones.
+    var isMixed: Bool { pattern != nil }
+
     /// The row at a place of an epoch.
     func address(epoch: Int, place: Int) -> Address {
         guard let pattern else {

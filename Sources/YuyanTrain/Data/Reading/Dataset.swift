@@ -124,8 +124,8 @@ package struct Dataset: Sendable {
         }
     }
 
-    func addFingerprint(to hash: inout StableHash) {
-        for file in files { hash.add(file.corpus.fingerprint) }
+    func addFingerprint(to hash: inout StableHash, isWhole: Bool) {
+        for file in files { hash.add(file.corpus.fingerprint(isWhole: isWhole)) }
         hash.add(UInt64(count))
     }
 

@@ -23,6 +23,8 @@ struct DatasetDefinition: Sendable, Hashable {
 struct DatasetInfo {
     let folder: String
     private let document: JSONDocument?
+    /// Rows that may be asked for: each takes four bytes while the data is counted.
+    private static let counts = 1...1_000_000_000
 
     /// Reads the registry of a folder, if it has one.
     init(folder: String) throws(DataError) {
@@ -50,9 +52,10 @@ struct DatasetInfo {
         var (name, count) = (reference, Int?.none)
         if let hash = reference.lastIndex(of: "#"), !isThere(reference) {
             let digits = reference[reference.index(after: hash)...]
-            guard let number = Int(digits), number > 0 else {
+            guard let number = Int(digits), Self.counts.contains(number) else {
                 throw .setting(
-                    key: "dataset", found: reference, expected: "a number of rows behind '#'")
+                    key: "dataset", found: reference,
+                    expected: "a number of rows behind '#', at most \(Self.counts.upperBound)")
             }
             (name, count) = (String(reference[..<hash]), number)
         }
@@ -87,6 +90,11 @@ struct DatasetInfo {
             var definition = DatasetDefinition(name: name, files: [])
             definition.names = try shapeNames(name, entry)
             definition.sampleCount = try entry.optionalInt("num_samples")
+            if let count = definition.sampleCount, !Self.counts.contains(count) {
+                throw .badValue(
+                    file: joined(folder, "dataset_info.json"), key: "\(name).num_samples",
+                    found: "\(count)", expected: "1 to \(Self.counts.upperBound)")
+            }
             return try located(definition, file)
         } catch {
             throw .format(error)

@@ -22,11 +22,14 @@ struct SampleRenderer: Sendable {
     let tokenizer: Tokenizer
     let chat: ChatRenderer?
     let options: DataOptions
+    /// Rows of the model's embedding; tokens at or above have none.
+    var vocabularySize = Int.max
 
     /// Renders a row.
     ///
     /// - Parameter weight: Factor of the loss of the row's data set.
-    /// - Throws: `.row` naming why it gives no sample, `.noTemplate`, `.wrongStage`.
+    /// - Throws: `.row` naming why it gives no sample, `.noTemplate`, `.wrongStage`,
+    ///   `.unknownToken`.
     func render(
         _ row: DataRow, _ source: SampleSource, weight: Float, shape: String
     ) throws(DataError) -> RenderedRow {
@@ -48,6 +51,13 @@ struct SampleRenderer: Sendable {
         .row(RowProblem(source: source, kind: kind, reason: reason))
     }
 
+    /// A tokenizer may have more tokens than the model, by tokens that were added to it.
+    private func checkKnown(_ ids: [Int32], _ source: SampleSource) throws(DataError) {
+        guard let id = ids.first(where: { $0 < 0 || Int($0) >= vocabularySize }) else { return }
+        throw .unknownToken(
+            source: source, id: id, text: tokenizer.decode([id]), vocabularySize: vocabularySize)
+    }
+
     // MARK: - Plain texts
 
     private func text(
@@ -60,6 +70,7 @@ struct SampleRenderer: Sendable {
         guard ids.count >= 2 else {
             throw problem(.unsupervised, source, "the text has \(ids.count) tokens, expected two")
         }
+        try checkKnown(ids, source)
         var result = RenderedRow()
         if options.stage == .pretraining {
             result.samples = pieces(ids, source, weight)
@@ -160,7 +171,14 @@ struct SampleRenderer: Sendable {
                     result.unstopped += 1
                 }
                 if places.isStraddled(bytes.lowerBound) { result.straddling += 1 }
-                answers.append((tokens, (turns[span.turn].weight ?? 1) * weight))
+                let factor = (turns[span.turn].weight ?? 1) * weight
+                guard factor.isFinite else {
+                    throw problem(
+                        .malformed, source,
+                        "the weight of turn \(span.turn + 1), times that of the data set, is not a "
+                            + "float32 number")
+                }
+                answers.append((tokens, factor))
             }
         }
         return try sample(ids, answers: answers, everything: weight, source, result)
@@ -175,6 +193,7 @@ struct SampleRenderer: Sendable {
         _ ids: [Int32], answers: [(tokens: Range<Int>, weight: Float)], everything: Float,
         _ source: SampleSource, _ rendered: RenderedRow
     ) throws(DataError) -> RenderedRow {
+        try checkKnown(ids, source)
         var result = rendered
         let countsAll = options.supervision == .all || options.stage == .pretraining
         var weights = [Float](repeating: countsAll ? everything : 0, count: ids.count)

@@ -84,11 +84,13 @@ enum MessageReader {
         for key in ["loss", "loss_scale", "loss_weight", "weight"] {
             guard let value = message[key], !value.isNull else { continue }
             let number = value.bool.map { $0 ? 1.0 : 0.0 } ?? value.double
-            guard let number, number >= 0, number.isFinite else {
+            let product = number.map { (weight ?? 1) * Float($0) }
+            guard let number, number >= 0, let product, product.isFinite else {
                 throw RowFault(
-                    "\(place).\(key)", value, expected: "true, false or a number from 0")
+                    "\(place).\(key)", value,
+                    expected: "true, false or a number from 0 that float32 can hold")
             }
-            weight = (weight ?? 1) * Float(number)
+            weight = product
         }
         return weight
     }

@@ -1,0 +1,71 @@
+import YuyanFormats
+
+extension Recipe {
+    /// A line for each key that was changed although the other keys have nothing read it.
+    ///
+    /// Recipes are edited from one method to the next, so this is no error; but whoever changed such a
+    /// key may wait for its effect in vain. Keys at their defaults say nothing: a resolved recipe has
+    /// them all.
+    func unreadKeys(file: String) -> [String] {
+        let defaults = Recipe()
+        return reasonsNotToRead.flatMap { names, reason in
+            names.split(separator: " ").compactMap { name in
+                guard let key = Self.keysByName[String(name)],
+                    key.node(self).inline != key.node(defaults).inline
+                else { return nil }
+                return "\(file): '\(name)' has no effect: \(reason)"
+            }
+        }
+    }
+
+    /// Names of keys, and why this recipe does not read them.
+    private var reasonsNotToRead: [(names: String, reason: String)] {
+        var reasons: [(names: String, reason: String)] = []
+        func unread(_ names: String, if isUnread: Bool, _ reason: String) {
+            if isUnread { reasons.append((names, reason)) }
+        }
+        let type = "finetuning_type is \(method.type.rawValue)"
+        unread(
+            "lora_rank lora_alpha lora_dropout lora_target additional_target rank_pattern "
+                + "alpha_pattern use_rslora use_dora loraplus_lr_ratio lora_init",
+            if: method.type != .lora, type)
+        unread(
+            "freeze_trainable_layers freeze_trainable_modules freeze_extra_modules",
+            if: method.type != .freeze, type)
+        unread(
+            "quantization_method quantization_type double_quantization",
+            if: model.quantizationBits == nil, "quantization_bit is not set")
+        unread(
+            "gradient_checkpointing", if: model.disablesGradientCheckpointing,
+            "disable_gradient_checkpointing is true")
+        unread("interleave_probs", if: data.mixStrategy == .concat, "mix_strategy is concat")
+        unread(
+            "template enable_thinking report_samples", if: method.stage == .pt,
+            "stage pt has no conversations")
+        let o = optimisation
+        let (isSGD, isLion) = (o.optimizer == "sgd", o.optimizer.contains("lion"))
+        unread("optim_args", if: !isSGD, "only sgd has them, and optim is \(o.optimizer)")
+        unread("adam_beta1 adam_beta2", if: isSGD, "optim is sgd")
+        unread("adam_epsilon", if: isSGD || isLion, "optim is \(o.optimizer)")
+        unread(
+            "warmup_steps warmup_ratio", if: o.schedule == "constant",
+            "lr_scheduler_type is constant; constant_with_warmup reads it")
+        unread(
+            "warmup_ratio", if: o.warmupSteps > 0 && o.schedule != "constant",
+            "warmup_steps is set")
+        unread("num_train_epochs", if: o.maximumSteps > 0, "max_steps is set")
+        unread(
+            "save_steps", if: run.saveStrategy != .steps,
+            "save_strategy is \(run.saveStrategy.rawValue)")
+        unread(
+            "eval_steps", if: hasValidation && evaluationInterval != .steps,
+            "eval_strategy is \(evaluationInterval.rawValue)")
+        unread(
+            "eval_steps per_device_eval_batch_size metric_for_best_model greater_is_better",
+            if: !hasValidation, "there is neither val_size nor eval_dataset")
+        return reasons
+    }
+
+    /// Whether there is anything to evaluate on.
+    var hasValidation: Bool { data.validationSize > 0 || !data.evaluationSets.isEmpty }
+}
