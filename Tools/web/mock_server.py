@@ -155,6 +155,8 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(200, {"object": "list", "data": data})
         elif path == "/engine":
             self.reply(200, engine())
+        elif path == "/health":
+            self.reply(200, b"", "text/plain")
         else:
             self.refuse(404, f"No such path: {path}")
 
