@@ -80,6 +80,7 @@ struct AnswerWriter: Sendable {
         // As lm-eval: the prompt loses what the answer's room needs, at its front.
         let room = max(1, engine.contextLimit - task.maxGenToks)
         var parameters = SamplingParameters()
+        parameters.temperature = 0
         parameters.maxTokens = task.maxGenToks
         var request = GenerationRequest(
             prompt: Array(prompt.suffix(room)), parameters: parameters)
