@@ -182,6 +182,7 @@ struct TrainTests {
         ] {
             let result = try Binary.run(arguments("wrong", more))
             #expect(result.status == 64 && result.errors.contains(reason), "\(result)")
+            #expect(result.errors.contains("Usage: yuyan train ["), "\(result)")
         }
         let missing = try Binary.run([
             "train", "--model_name_or_path", tiny, "--dataset", "/nowhere.jsonl", "--output_dir",
