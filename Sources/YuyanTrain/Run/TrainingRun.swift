@@ -32,11 +32,13 @@ public final class TrainingRun {
     ///
     /// - Parameters:
     ///   - modelPath: Where the recipe's model is.
+    ///   - fetchedFolder: Where `scripts/fetch-data` puts data sets that recipes then call by name.
     ///   - isDry: Only looks: takes no folder, writes nothing.
     ///   - stopSignal: The signal that asked to stop, if one did; asked between micro-batches.
     /// - Throws: What is wrong with recipe, model, data or folder.
     public init(
-        _ source: RecipeSource, modelPath: String, isDry: Bool = false,
+        _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
+        isDry: Bool = false,
         stopSignal: @escaping () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
     ) throws {
         recipe = source.recipe
@@ -55,7 +57,8 @@ public final class TrainingRun {
         for note in model.notes { observe(.note(note)) }
         data = try PreparedData(
             recipe, tokenizer: model.tokenizer, template: model.template,
-            vocabularySize: model.decoder.shape.vocabularySize, device: device)
+            vocabularySize: model.decoder.shape.vocabularySize, device: device,
+            fetchedFolder: fetchedFolder)
         plan = try data.plan(recipe)
         optimizer = try Optimizer(
             recipe, model.trainee.parameters, folder: isDry ? nil : folder.path)

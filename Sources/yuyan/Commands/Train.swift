@@ -71,7 +71,8 @@ struct Train: ParsableCommand {
         let start = clock.now
         let watcher = TrainWatcher(isQuiet: json)
         let run = try TrainingRun(
-            source, modelPath: try CachedModels.path(of: source.recipe.model.path), isDry: dryRun,
+            source, modelPath: try CachedModels.path(of: source.recipe.model.path),
+            fetchedFolder: CachedModels.folder + "/data", isDry: dryRun,
             stopSignal: { StopSignals.signal }, observe: watcher.observe)
         watcher.introduce(run.summary)
         if dryRun {
