@@ -21,7 +21,10 @@ struct EngineOptions: ParsableArguments {
     @Option(help: "Most tokens of one step.")
     var batchTokens = 512
 
-    @Option(help: "LoRA adapter as PEFT saves it, by the name that requests use; may be repeated.")
+    @Option(
+        help: ArgumentHelp(
+            "LoRA adapter, PEFT's folder or GGUF, by the name that requests use; may be repeated.",
+            valueName: "name=path"), transform: { try AdapterArgument($0) })
     var adapter: [AdapterArgument] = []
     @Option(help: "Memory for adapters; the one used longest ago gives way, and is read again.")
     var adapterMemory = ByteSize(bytes: 512 << 20)
@@ -50,6 +53,21 @@ struct EngineOptions: ParsableArguments {
         }
     }
 
+    /// What to say if the context is shorter than what was asked for, or than the model's; else nil.
+    ///
+    /// - Parameters:
+    ///   - trained: Tokens that the model was made for.
+    ///   - held: Tokens that a request may have.
+    func contextWarning(trained: Int, held: Int) -> String? {
+        let wanted = context ?? trained
+        guard held < wanted else { return nil }
+        let asked = context.map { "--context is \($0)" } ?? "the model's context is \(trained)"
+        let reason =
+            held < trained
+            ? "the cache, --kv-cache \(kvCache), holds no more" : "the model was made for no more"
+        return "\(asked), but requests may have \(held) tokens: \(reason)"
+    }
+
     var configuration: EngineConfiguration {
         var result = EngineConfiguration()
         result.keyValueBytes = kvCache.bytes
@@ -64,19 +82,19 @@ struct EngineOptions: ParsableArguments {
     }
 }
 
-/// A low-rank adapter to load at the start: `NAME=DIRECTORY`.
-struct AdapterArgument: ExpressibleByArgument, Hashable {
+/// A low-rank adapter to load at the start: `NAME=PATH`.
+struct AdapterArgument: Hashable {
     let name: String
     let directory: String
 
-    init?(argument: String) {
+    init(_ argument: String) throws(ValidationError) {
         let parts = argument.split(separator: "=", maxSplits: 1)
-        guard parts.count == 2 else { return nil }
+        guard parts.count == 2 else {
+            throw ValidationError(
+                "expected NAME=PATH, such as --adapter hebei=adapters/hebei; requests then name the "
+                    + "model 'hebei'")
+        }
         name = String(parts[0])
         directory = String(parts[1])
-    }
-
-    static func == (left: Self, right: Self) -> Bool {
-        left.name == right.name && left.directory == right.directory
     }
 }

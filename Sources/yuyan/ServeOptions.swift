@@ -84,6 +84,13 @@ struct ServerOptions: ParsableArguments {
         }
     }
 
+    /// What curl sends so that it is let in: without a key nothing; a key itself is never shown.
+    func keyHeader(environmentKey: String?) -> String {
+        if !apiKey.isEmpty { return " -H 'authorization: Bearer KEY'" }
+        guard let environmentKey, !environmentKey.isEmpty else { return "" }
+        return " -H \"authorization: Bearer $YUYAN_API_KEY\""
+    }
+
     /// The server's configuration; `environmentKey` is what YUYAN_API_KEY holds.
     func configuration(environmentKey: String?) -> ServerConfiguration {
         var result = ServerConfiguration()

@@ -67,6 +67,7 @@ struct TrainReport {
     let watcher: TrainWatcher
 
     var text: String {
+        if result.endedBefore != nil { return earlierText }
         let time = "\(seconds.formatted(digits: 1)) s"
         switch result.outcome {
         case .finished(let step):
@@ -83,6 +84,19 @@ struct TrainReport {
         }
     }
 
+    /// Of a run that had ended before this command.
+    private var earlierText: String {
+        let again = "overwrite_output_dir: true trains anew\n"
+        switch result.outcome {
+        case .finished(let step), .interrupted(_, let step, _):
+            return "\(result.folder): this run is already finished at step \(step), nothing was "
+                + "done; a larger max_steps or num_train_epochs goes on, \(again)"
+        case .stoppedEarly(let step, let best):
+            return "\(result.folder): this run already stopped early at step \(step) (the best "
+                + "evaluation was at \(best)), nothing was done; \(again)"
+        }
+    }
+
     var json: JSONOutput {
         let (outcome, step): (String, Int) =
             switch result.outcome {
@@ -93,7 +107,7 @@ struct TrainReport {
         return [
             "outcome": .string(outcome), "step": .integer(step),
             "output_dir": .string(result.folder),
-            "checkpoint": watcher.checkpoint.map { .string($0) } ?? .null,
+            "checkpoint": (watcher.checkpoint ?? result.endedBefore).map { .string($0) } ?? .null,
             "loss": watcher.loss.map { .double($0) } ?? .null,
             "eval_loss": watcher.evaluationLoss.map { .double($0) } ?? .null,
             "seconds": .double(seconds), "memory_predicted": .integer(result.memory.total),

@@ -89,6 +89,7 @@ struct AdapterCommandTests {
         let sample = try JSONDocument(path: samples).root
         #expect(try sample.array("log_likelihoods").count == 2 && sample.string("data") == data)
         let wrong = folder.file("wrong.jsonl", Array("{}".utf8))
+        #expect(Eval.unescaped(#"\n\t\\n\x\"#) == "\n\t\\n\\x\\")
         let refused = try Binary.run(["eval", "--model", "/nowhere", "--data", wrong])
         #expect(refused.status == 1 && refused.errors.contains("wrong.jsonl:1"))
     }

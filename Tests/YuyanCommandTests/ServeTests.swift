@@ -69,6 +69,56 @@ struct ServeTests {
         }
     }
 
+    @Test("adapters are named, and a mistake says how")
+    func adapters() throws {
+        let parsed = try Yuyan.parseAsRoot([
+            "serve", "--model", "m", "--adapter", "a=x", "--adapter", "b=y=z.gguf",
+        ])
+        let adapters = try #require(parsed as? Serve).engine.adapter
+        #expect(adapters.map(\.name) == ["a", "b"])
+        #expect(adapters.map(\.directory) == ["x", "y=z.gguf"])
+        for word in ["foo", "=foo", "foo="] {
+            #expect {
+                _ = try Yuyan.parseAsRoot(["serve", "--model", "m", "--adapter", word])
+            } throws: {
+                Yuyan.exitCode(for: $0) == .validationFailure
+                    && Yuyan.message(for: $0).contains("NAME=PATH, such as --adapter hebei=")
+            }
+        }
+    }
+
+    @Test("a context that is cut says what was asked, what holds and why")
+    func contextWarnings() throws {
+        func warning(_ words: [String], held: Int) throws -> String? {
+            let parsed = try Yuyan.parseAsRoot(["serve", "--model", "m"] + words)
+            return try #require(parsed as? Serve).engine.contextWarning(trained: 8192, held: held)
+        }
+        #expect(try warning([], held: 8192) == nil)
+        #expect(try warning(["--context", "100"], held: 100) == nil)
+        #expect(
+            try warning(["--context", "100000"], held: 8192)
+                == "--context is 100000, but requests may have 8192 tokens: the model was made for "
+                + "no more")
+        #expect(
+            try warning(["--kv-cache", "1MiB"], held: 32)
+                == "the model's context is 8192, but requests may have 32 tokens: the cache, "
+                + "--kv-cache 1MiB, holds no more")
+    }
+
+    @Test("the line to try shows how a key is sent, never the key")
+    func example() throws {
+        func header(_ words: [String], _ environment: String?) throws -> String {
+            let parsed = try Yuyan.parseAsRoot(["serve", "--model", "m"] + words)
+            return try #require(parsed as? Serve).server.keyHeader(environmentKey: environment)
+        }
+        #expect(try header([], nil) == "" && header([], "") == "")
+        #expect(try header([], "secret") == " -H \"authorization: Bearer $YUYAN_API_KEY\"")
+        #expect(try header(["--api-key", "secret"], nil) == " -H 'authorization: Bearer KEY'")
+        #expect(
+            Serve.example(at: "http://h:1", model: "m", key: " -H x").hasPrefix(
+                "curl http://h:1/v1/chat/completions -H 'content-type: application/json' -H x -d"))
+    }
+
     @Test("a model is served under its short name")
     func names() {
         #expect(Serve.name(of: "smollm2-135m") == "smollm2-135m")

@@ -125,6 +125,26 @@ struct TrainTests {
         #expect(!folder.names.contains("dry"))
     }
 
+    @Test("a dry run is refused where the run would be, and a refused run leaves no folder")
+    func dryRunRefuses() throws {
+        try #require(try Binary.run(arguments("other", ["--max_steps", "2"])).status == 0)
+        let before = itemNames(in: folder.path + "/other")
+        for (output, more, reason) in [
+            ("other", ["--learning_rate", "0.5"], "made by another recipe"),
+            ("new/deep", ["--resume_from_checkpoint", "nope"], "nope: no checkpoint"),
+            ("data.jsonl/out", [], "data.jsonl"),
+        ] {
+            for dry in [["--dry-run"], []] {
+                let result = try Binary.run(arguments(output, more + dry))
+                #expect(result.status == 1 && result.errors.contains(reason), "\(result)")
+            }
+        }
+        #expect(itemNames(in: folder.path + "/other") == before)
+        #expect(!folder.names.contains("new"))
+        let done = try Binary.run(arguments("other", ["--max_steps", "2", "--dry-run"]))
+        #expect(done.status == 0 && done.errors.contains("already finished"), "\(done)")
+    }
+
     @Test("the result is one object on request, and the files are there")
     func contract() throws {
         let result = try Binary.run(arguments("json", ["--json", "--max_steps", "3"]))
@@ -144,8 +164,14 @@ struct TrainTests {
         let found = try log("json")
         #expect(found.count == 4, "\(found)")
         // Twice the same command: nothing is left to do.
-        #expect(try Binary.run(arguments("json", ["--max_steps", "3"])).status == 0)
-        #expect(try log("json") == found)
+        let report = try bytes("json/report.html")
+        let events = itemNames(in: folder.path + "/json/runs")
+        let again = try Binary.run(arguments("json", ["--max_steps", "3"]))
+        #expect(again.status == 0)
+        #expect(again.output.contains("already finished at step 3"), "\(again)")
+        #expect(again.output.contains("max_steps") && !again.output.contains("measured peak"))
+        #expect(try log("json") == found && bytes("json/report.html") == report)
+        #expect(itemNames(in: folder.path + "/json/runs") == events)
     }
 
     @Test("what a user gets wrong is one line and a usage error")
@@ -156,12 +182,14 @@ struct TrainTests {
         ] {
             let result = try Binary.run(arguments("wrong", more))
             #expect(result.status == 64 && result.errors.contains(reason), "\(result)")
+            #expect(result.errors.contains("Usage: yuyan train ["), "\(result)")
         }
         let missing = try Binary.run([
             "train", "--model_name_or_path", tiny, "--dataset", "/nowhere.jsonl", "--output_dir",
             folder.path + "/missing",
         ])
         #expect(missing.status == 1 && missing.errors.contains("/nowhere.jsonl"), "\(missing)")
+        #expect(!folder.names.contains("missing"))
         #expect(try Binary.run(["train"]).status == 64)
         #expect(try Binary.run(["train", "--help-keys"]).output.contains("lora_rank = 8"))
     }

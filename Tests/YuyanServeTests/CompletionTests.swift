@@ -27,6 +27,19 @@ struct CompletionTests {
         #expect(body.at("usage", "prompt_tokens")?.int == tokens)
     }
 
+    @Test("says that suffixes are not supported, but lets empty ones pass")
+    func suffixes() async throws {
+        let fixture = try ServiceFixture(answer: " three")
+        let (status, body) = try await fixture.json(
+            "/v1/completions", #"{"prompt": "one", "suffix": "end"}"#)
+        #expect(status == 400)
+        let message = try #require(body.at("error", "message")?.string)
+        #expect(message.contains("'suffix' is \"end\"") && message.contains("not supported"))
+        let (empty, _) = try await fixture.json(
+            "/v1/completions", #"{"prompt": "one", "suffix": ""}"#)
+        #expect(empty == 200)
+    }
+
     @Test("scores a prompt without generating, as evaluations do", arguments: [0, 1])
     func scoring(_ maxTokens: Int) async throws {
         let fixture = try ServiceFixture(answer: " more")

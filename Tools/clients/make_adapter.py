@@ -5,6 +5,7 @@ Run:       python3 Tools/clients/make_adapter.py OUT_DIR [--seed N] [--rank R] [
 Writes:    OUT_DIR/adapter_config.json, OUT_DIR/adapter_model.safetensors
 Needs:     Python 3.9 or newer, nothing else
 
+The weights follow from --seed, by default from OUT_DIR's name, so that two names are two adapters.
 By default it fits SmolLM2-135M and updates q_proj and v_proj of every layer. The weights are noise:
 answers change visibly and mean nothing. --scale is the size of an update compared with what it is
 added to: at 0.2 text stays text, from about 1 on it falls apart.
@@ -14,6 +15,7 @@ import argparse
 import json
 import random
 import struct
+import zlib
 from pathlib import Path
 
 # Sizes of SmolLM2-135M; a projection's widths are [out, in].
@@ -64,13 +66,23 @@ def safetensors(parts):
 
 def main():
     parser = argparse.ArgumentParser(description="Write a random LoRA adapter in PEFT's layout.")
-    parser.add_argument("out", type=Path, metavar="OUT_DIR")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rank", type=int, default=8)
-    parser.add_argument("--scale", type=float, default=0.2, help="size of the update; 0.2")
-    parser.add_argument("--targets", default="q_proj,v_proj", help="names, or 'all'")
+    parser.add_argument("out", type=Path, metavar="OUT_DIR", help="folder to create")
+    parser.add_argument(
+        "--seed", type=int, help="of the weights; by default a checksum of OUT_DIR's name")
+    parser.add_argument("--rank", type=int, default=8, help="rank of the update; %(default)s")
+    parser.add_argument(
+        "--scale", type=float, default=0.2,
+        help="size of the update compared with what it is added to; %(default)s")
+    parser.add_argument(
+        "--targets", default="q_proj,v_proj",
+        help="projections with commas between, or 'all'; %(default)s")
+    meanings = dict(
+        layers="layers of the model", width="width of the model",
+        hidden="width inside of the feed-forward part", key_value="width of keys and values")
     for name, size in SMOLLM2.items():
-        parser.add_argument("--" + name.replace("_", "-"), type=int, default=size)
+        parser.add_argument(
+            "--" + name.replace("_", "-"), type=int, default=size,
+            help=meanings[name] + "; %(default)s")
     options = parser.parse_args()
     sizes = {name: getattr(options, name) for name in SMOLLM2}
     known = [name.split(".")[1] for name in projections(**sizes)]
@@ -86,7 +98,10 @@ def main():
         lora_alpha=options.rank, lora_dropout=0.0, bias="none", fan_in_fan_out=False,
         inference_mode=True, target_modules=targets)
     (options.out / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    generator = random.Random(options.seed)
+    seed = options.seed
+    if seed is None:
+        seed = zlib.crc32(options.out.resolve().name.encode())
+    generator = random.Random(seed)
     parts = tensors(sizes, targets, options.rank, options.scale, generator)
     (options.out / "adapter_model.safetensors").write_bytes(safetensors(parts))
 

@@ -165,8 +165,10 @@ def test_the_kubernetes_objects_fit_together():
     pod = deployment["template"]["spec"]
     container, = pod["containers"]
     named = set(re.findall(r"\$\((\w+)\)", " ".join(container["args"])))
-    given = set(objects["ConfigMap"]["data"]) | {entry["name"] for entry in container["env"]}
-    assert named == given
+    assert named == set(objects["ConfigMap"]["data"])
+    # The key is in the environment, where ps does not show it.
+    secret, = container["env"]
+    assert secret["name"] == "YUYAN_API_KEY" and "secretKeyRef" in secret["valueFrom"]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container[probe]["httpGet"]["path"] == "/health"
     assert pod["terminationGracePeriodSeconds"] > 30

@@ -47,6 +47,11 @@ public final class Server: Sendable {
         (events, source) = AsyncStream<Event>.makeStream()
     }
 
+    /// Writes a line of the server's owner to the log.
+    public func log(_ text: String, isWarning: Bool = false) {
+        core.logger.log(level: isWarning ? .warning : .info, "\(text)")
+    }
+
     /// Ends `run` once the requests that run have ended, or `drainTimeout` is over.
     ///
     /// May be called from any thread, and more than once.

@@ -220,6 +220,7 @@ extension FieldKind {
         case .number(let range):
             "a number from \(range.lowerBound.short) to \(range.upperBound.short)"
         case .above(let least, let most): "a number above \(least.short) to \(most.short)"
+        case .string(_, 0): "nothing, since it is not supported"
         case .string(0, let maxBytes): "a string of at most \(maxBytes) bytes"
         case .string(let minBytes, let maxBytes):
             "a string of \(minBytes) to \(maxBytes) bytes"

@@ -11,8 +11,8 @@ package enum DataError: Error, Hashable, Sendable, CustomStringConvertible {
     case row(RowProblem)
     /// A setting of the recipe cannot be.
     case setting(key: String, found: String, expected: String)
-    /// No file, folder or entry of `dataset_info.json` has this name.
-    case unknownDataset(name: String, folder: String, nearest: [String])
+    /// No file, folder, entry of `dataset_info.json` or fetched set has this name.
+    case unknownDataset(name: String, folder: String, fetched: String?, nearest: [String])
     /// The rows of a file are of several shapes.
     case mixedShapes(file: String, row: Int, found: String, expected: String)
     /// Rows of this shape are not for this kind of training.
@@ -33,9 +33,10 @@ package enum DataError: Error, Hashable, Sendable, CustomStringConvertible {
         case .row(let problem): problem.description
         case .setting(let key, let found, let expected):
             "'\(key)' is \(found), expected \(expected)"
-        case .unknownDataset(let name, let folder, let nearest):
-            "the data set '\(name)' is neither a file or folder nor in "
-                + "\(folder)/dataset_info.json"
+        case .unknownDataset(let name, let folder, let fetched, let nearest):
+            "the data set '\(name)' is neither a file or folder nor in dataset_dir "
+                + "(\(folder)/dataset_info.json)"
+                + (fetched.map { " nor in \($0), where scripts/fetch-data puts its sets" } ?? "")
                 + (nearest.isEmpty ? "" : "; nearest: \(nearest.joined(separator: ", "))")
         case .mixedShapes(let file, let row, let found, let expected):
             "\(file):\(row): the row has the shape \(found), the first row \(expected); "

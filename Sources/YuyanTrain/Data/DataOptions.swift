@@ -62,6 +62,8 @@ package struct DataOptions: Sendable, Hashable {
     package var datasets: [String] = []
     /// Where `dataset_info.json` and its files are: `dataset_dir`.
     package var folder = "data"
+    /// Where `scripts/fetch-data` puts what it brings, for names that are not found otherwise.
+    package var fetchedFolder: String?
     /// As `datasets`, for validation: `eval_dataset`.
     package var evaluationDatasets: [String] = []
     /// `val_size`.

@@ -18,7 +18,8 @@ package struct SamplePreview: Sendable {
         let percent = (supervisedShare * 1000).rounded() / 10
         var text =
             "\(sample.source.file):\(sample.source.row): \(sample.tokens.count) tokens, "
-            + "\(sample.supervisedCount) of them learnt (\(percent) %)\n"
+            + "\(sample.supervisedCount) of them learnt (\(percent) %)"
+            + (isColoured ? ", in green\n" : ", marked […]\n")
         var start = 0
         while start < sample.tokens.count {
             let weight = sample.weights[start]

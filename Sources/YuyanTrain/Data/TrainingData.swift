@@ -39,7 +39,7 @@ package struct TrainingData: Sendable {
             tokenizer: tokenizer,
             chat: template.map { ChatRenderer(tokenizer: tokenizer, template: $0) },
             options: options, vocabularySize: vocabularySize)
-        let info = try DatasetInfo(folder: options.folder)
+        let info = try DatasetInfo(folder: options.folder, fetched: options.fetchedFolder)
         var datasets: [Dataset] = []
         for (index, reference) in options.datasets.enumerated() {
             let weight = options.lossWeights.isEmpty ? 1 : options.lossWeights[index]

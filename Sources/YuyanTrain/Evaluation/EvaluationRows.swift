@@ -42,10 +42,17 @@ public struct EvaluationRows: Sendable {
                 continue
             }
             let line = index + 1
+            let start = bytes.first { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }
+            if rows.isEmpty, start == UInt8(ascii: "[") || bytes.starts(with: [0x1F, 0x8B]) {
+                throw EvaluationTaskError.row(
+                    file: file, line: line,
+                    what: (start == UInt8(ascii: "[") ? "a JSON array" : "packed by gzip")
+                        + ", expected one JSON object a line")
+            }
             let root = try Self.value(Array(bytes), file: file, line: line)
             guard root.kind == .object else {
                 throw EvaluationTaskError.row(
-                    file: file, line: line, what: "\(root.kind), expected an object")
+                    file: file, line: line, what: "\(root.kind), expected one JSON object a line")
             }
             let columns = Columns(root, file: file, line: line)
             let current = try reader ?? RowReader(task, columns)
@@ -117,15 +124,32 @@ private struct RowReader {
         case column(String)
         case template(Template)
 
-        init(_ source: String, _ columns: Columns, option: String) throws {
+        /// - Parameter maySay: Whether a word alone may be a text of its own.
+        init(_ source: String, _ columns: Columns, option: String, maySay: Bool = false) throws {
             if columns[source] != nil {
                 self = .column(source)
                 return
+            }
+            guard maySay || !Self.isName(source) else {
+                throw EvaluationTaskError.template(
+                    option: option,
+                    reason: "no column '\(source)' in the first row; columns: "
+                        + columns.entries.map(\.key).joined(separator: ", ")
+                        + "; the word itself is {{ '\(source)' }}")
             }
             do {
                 self = .template(try Template(source: source, name: option))
             } catch {
                 throw EvaluationTaskError.template(option: option, reason: "\(error)")
+            }
+        }
+
+        private static func isName(_ text: String) -> Bool {
+            guard let first = text.unicodeScalars.first, !("0"..."9").contains(first) else {
+                return false
+            }
+            return text.unicodeScalars.allSatisfy {
+                $0 == "_" || $0 == "-" || $0.properties.isAlphabetic || ("0"..."9").contains($0)
             }
         }
 
@@ -162,7 +186,8 @@ private struct RowReader {
             templates =
                 try list.array.map {
                     try $0.map { item in
-                        try Field(item.string ?? "", columns, option: "--doc-to-choice")
+                        try Field(
+                            item.string ?? "", columns, option: "--doc-to-choice", maySay: true)
                     }
                 } ?? []
             choice = nil

@@ -26,6 +26,18 @@ enum ForeignKeys {
         "warmup_proportion": "warmup_ratio",
     ]
 
+    /// What a word of other tools means here, for the message that refuses it.
+    static func meaning(of name: String) -> String? { meanings[name] }
+
+    private static let meanings = [
+        "lr": "learning_rate",
+        "epochs": "num_train_epochs",
+        "num_epochs": "num_train_epochs",
+        "batch_size": "per_device_train_batch_size",
+        "train_batch_size": "per_device_train_batch_size",
+        "dry_run": "the flag --dry-run",
+    ]
+
     private static func table(_ groups: [(String, String)]) -> [String: String] {
         Dictionary(
             groups.flatMap { reason, names in

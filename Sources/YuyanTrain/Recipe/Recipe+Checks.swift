@@ -181,7 +181,7 @@ extension Recipe {
         guard method.stage.isAvailable else {
             throw refuse(
                 "stage", method.stage.rawValue,
-                "pt or sft; the others come with alignment, the next issue")
+                "pt or sft: alignment is not supported yet")
         }
         guard run.doesTrain else {
             throw refuse("do_train", "false", "true; `yuyan eval` evaluates without training")

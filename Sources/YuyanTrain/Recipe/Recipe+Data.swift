@@ -60,8 +60,8 @@ extension Recipe {
     static let dataKeys: [RecipeKey] = [
         RecipeKey(
             "dataset", \.data.sets,
-            "JSONL, JSON, CSV or text files, plain or gzip, or names in dataset_info.json, each "
-                + "maybe with #N for N random rows; required."),
+            "JSONL, JSON, CSV or text files, plain or gzip, or names in dataset_info.json or of "
+                + "scripts/fetch-data, each maybe with #N for N random rows; required."),
         RecipeKey("eval_dataset", \.data.evaluationSets, "Data that is only evaluated on."),
         RecipeKey("dataset_dir", \.data.folder, "Folder of dataset_info.json and its files."),
         RecipeKey(

@@ -99,6 +99,12 @@ extension Recipe {
     ]
 }
 
-extension Recipe.Stage: RecipeChoice {}
-extension Recipe.FinetuningType: RecipeChoice {}
+extension Recipe.Stage: RecipeChoice {
+    static var expectation: String { "pt or sft (rm, ppo, dpo and kto are not supported yet)" }
+}
+
+extension Recipe.FinetuningType: RecipeChoice {
+    static var expectation: String { "full, freeze or lora (DoRA is lora with use_dora: true)" }
+}
+
 extension Recipe.LoRAInitialization: RecipeChoice {}

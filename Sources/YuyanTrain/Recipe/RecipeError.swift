@@ -17,6 +17,13 @@ public enum RecipeError: Error, Hashable, Sendable, CustomStringConvertible {
     /// A flag without a value, or a word that is neither key nor value.
     case badArgument(String)
 
+    /// The same error at the place where its key was set, by the key's name.
+    func placed(at places: [String: String]) -> RecipeError {
+        guard case .badValue(_, let key, let found, let expected) = self, let place = places[key]
+        else { return self }
+        return .badValue(place: place, key: key, found: found, expected: expected)
+    }
+
     /// Where, what was found, what was expected and what to try.
     public var description: String {
         switch self {

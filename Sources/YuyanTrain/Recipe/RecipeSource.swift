@@ -25,8 +25,12 @@ public struct RecipeSource: Sendable {
         for flag in flags { try reader.set(flag.key, to: flag.value, place: flag.place) }
         name = path ?? "command line"
         var recipe = reader.recipe
-        try recipe.expandPaths(file: name, environment: environment)
-        try recipe.check(file: name)
+        do {
+            try recipe.expandPaths(file: name, environment: environment)
+            try recipe.check(file: name)
+        } catch let error as RecipeError {
+            throw error.placed(at: reader.places)
+        }
         self.recipe = recipe
         notes = reader.notes + recipe.unreadKeys(file: name)
     }
@@ -94,6 +98,8 @@ extension RecipeSource {
 private struct RecipeReader {
     var recipe = Recipe()
     var notes: [String] = []
+    /// Where each key was set last: a line of the file, or a flag.
+    var places: [String: String] = [:]
 
     mutating func read(file path: String) throws {
         let root: YAMLNode =
@@ -116,6 +122,7 @@ private struct RecipeReader {
                 throw RecipeError.wrongType(
                     place: place, key: name, found: node.summary, expected: key.expectation)
             }
+            places[key.name] = place
         } else if let (feature, off) = ForeignKeys.missingFeature(name) {
             let isOff =
                 node.isNull || Bool(node) == false || Double(node) == 0
@@ -129,8 +136,8 @@ private struct RecipeReader {
         } else {
             throw RecipeError.unknownKey(
                 place: place, key: name,
-                nearest: nearestNames(
-                    to: name, in: Recipe.keys.map(\.name) + ForeignKeys.names))
+                nearest: ForeignKeys.meaning(of: name).map { [$0] }
+                    ?? nearestNames(to: name, in: Recipe.keys.map(\.name) + ForeignKeys.names))
         }
     }
 }

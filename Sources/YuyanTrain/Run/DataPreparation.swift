@@ -22,9 +22,10 @@ struct PreparedData {
 
     init(
         _ recipe: Recipe, tokenizer: Tokenizer, template: ChatTemplate?, vocabularySize: Int,
-        device: Device
+        device: Device, fetchedFolder: String?
     ) throws {
-        let options = DataOptions(recipe)
+        var options = DataOptions(recipe)
+        options.fetchedFolder = fetchedFolder
         data = try TrainingData(
             options, tokenizer: tokenizer, template: template, vocabularySize: vocabularySize)
         survey = recipe.data.streaming ? nil : try data.survey(.training, pool: device.pool)

@@ -59,10 +59,13 @@ package struct Resumption {
     /// run, or a finished one; `resume_from_checkpoint: false` any. What is given up stays where it is
     /// until `clear`: recipe, model and data may still turn out to be wrong.
     ///
+    /// - Parameter isDry: Removes nothing and writes nothing, but decides the same.
     /// - Throws: `RunError` if the folder holds what must not be overwritten, or if no checkpoint is
     ///   where the recipe says.
-    package static func find(_ recipe: Recipe, folder: RunFolder) throws -> Resumption {
-        try folder.removeLeftovers()
+    package static func find(
+        _ recipe: Recipe, folder: RunFolder, isDry: Bool = false
+    ) throws -> Resumption {
+        if !isDry { try folder.removeLeftovers() }
         switch recipe.run.resumeFrom {
         case "false": return Resumption(notes: [], removing: .everything)
         case nil, "true": break

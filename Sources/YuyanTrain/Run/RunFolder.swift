@@ -31,8 +31,39 @@ package struct RunFolder {
     ///
     /// - Throws: `RunError.busy` if another process trains into it.
     package func claim() throws -> RunLock {
+        let missing = missingFolders
         try createFolder(path)
-        return try RunLock(path: place(".yuyan-lock"), folder: path)
+        return try RunLock(folder: self, before: names(), made: missing)
+    }
+
+    /// Says what `claim` would say of the place, and makes nothing.
+    ///
+    /// - Throws: `FormatError.cannotWrite`.
+    package func checkWritable() throws {
+        let parent = missingFolders.last.map(Self.parent) ?? path
+        var status = stat()
+        try checked(stat(parent, &status), parent)
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            throw FormatError.cannotWrite(file: parent, reason: "it is no folder")
+        }
+        try checked(access(parent, W_OK | X_OK), parent)
+    }
+
+    /// The folder and those above it that are not there, the deepest first.
+    private var missingFolders: [String] {
+        var missing: [String] = []
+        var place = path
+        var status = stat()
+        while stat(place, &status) != 0, errno == ENOENT, place != ".", place != "/" {
+            missing.append(place)
+            place = Self.parent(place)
+        }
+        return missing
+    }
+
+    private static func parent(_ path: String) -> String {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
     /// Saved steps, oldest first; whether each can be read is found out by reading it.
@@ -130,26 +161,53 @@ package struct RunFolder {
     /// Removes a file, link or folder of this name, if there is one.
     package func removeItem(_ name: String) throws { try removeTree(place(name)) }
 
-    /// The names of everything in the folder, sorted.
-    package func names() throws -> [String] { try folderNames(path) }
+    /// The names of everything in the folder, sorted; none if it is not there.
+    package func names() throws -> [String] { try missingFolders.isEmpty ? folderNames(path) : [] }
 }
 
 /// Keeps other processes out of a folder until it is gone, with its process if need be.
+///
+/// A run that failed before it left anything takes the lock's file and the folders it made with it.
 package final class RunLock {
+    private static let name = ".yuyan-lock"
     private let descriptor: Int32
+    private let folder: RunFolder
+    /// What was in the folder before.
+    private let before: [String]
+    /// Folders that were made for the run, the deepest first.
+    private let made: [String]
+    private var isHeld = false
 
-    fileprivate init(path: String, folder: String) throws {
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
+    fileprivate init(folder: RunFolder, before: [String], made: [String]) throws {
+        self.folder = folder
+        self.before = before
+        self.made = made
+        descriptor = open(folder.place(Self.name), O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else {
-            throw FormatError.cannotWrite(file: folder, reason: String(cString: strerror(errno)))
+            throw FormatError.cannotWrite(
+                file: folder.path, reason: String(cString: strerror(errno)))
         }
         // What is thrown from here on lets go of the object, which closes the file.
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            throw RunError.busy(folder: folder)
+            throw RunError.busy(folder: folder.path)
         }
+        isHeld = true
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        if isHeld { removeTraces() }
+        if descriptor >= 0 { close(descriptor) }
+    }
+
+    /// Removes what only this run made, if there is nothing else; a failure leaves a file of 0 bytes.
+    private func removeTraces() {
+        guard !before.contains(Self.name),
+            case .success(let names) = Result(catching: { try folder.names() }),
+            names.filter({ $0 != Self.name }) == before
+        else { return }
+        unlink(folder.place(Self.name))
+        for path in made where rmdir(path) != 0 { return }
+    }
 }
 
 private func checked(_ result: Int32, _ path: String) throws(FormatError) {

@@ -64,7 +64,9 @@ public struct RunSummary: Sendable {
             (
                 "steps · 步数",
                 "\(plan.steps.grouped)"
-                    + (plan.epochs > 0 ? " in \(plan.epochs) epochs" : "")
+                    + (plan.epochs > 0
+                        ? " in \(plan.passes.shortText) \(plan.passes == 1 ? "epoch" : "epochs")"
+                        : "")
                     + ", \(o.batchSize) × \(o.accumulationSteps) \(Self.unit(recipe)) a step"
             ))
         facts.append(

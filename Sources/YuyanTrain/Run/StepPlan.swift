@@ -57,6 +57,20 @@ public struct StepPlan: Sendable, Hashable {
     /// Micro-batches of the first epoch; 0 for streamed data.
     var microBatchesOfFirstEpoch: Int { microBatches.first ?? 0 }
 
+    /// Passes over the data that the steps make, the last maybe in part; 0 for streamed data.
+    var passes: Double {
+        var (left, result) = (steps, 0.0)
+        for count in microBatches {
+            let whole = (count + accumulation - 1) / accumulation
+            guard left < whole else {
+                (left, result) = (left - whole, result + 1)
+                continue
+            }
+            return result + Double(left * accumulation) / Double(count)
+        }
+        return result
+    }
+
     /// Epochs that are done, as a fraction of micro-batches.
     ///
     /// - Parameter done: Micro-batches of the epoch, counted from 0, that are done.

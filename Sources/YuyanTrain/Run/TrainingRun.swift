@@ -24,7 +24,7 @@ public final class TrainingRun {
     private let plan: StepPlan
     private let optimizer: Optimizer
     private let memory: MemoryPrediction
-    private let resumption: Resumption?
+    private let resumption: Resumption
     private let observe: (RunEvent) -> Void
     private let stopSignal: () -> Int32?
 
@@ -32,11 +32,13 @@ public final class TrainingRun {
     ///
     /// - Parameters:
     ///   - modelPath: Where the recipe's model is.
+    ///   - fetchedFolder: Where `scripts/fetch-data` puts data sets that recipes then call by name.
     ///   - isDry: Only looks: takes no folder, writes nothing.
     ///   - stopSignal: The signal that asked to stop, if one did; asked between micro-batches.
     /// - Throws: What is wrong with recipe, model, data or folder.
     public init(
-        _ source: RecipeSource, modelPath: String, isDry: Bool = false,
+        _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
+        isDry: Bool = false,
         stopSignal: @escaping () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
     ) throws {
         recipe = source.recipe
@@ -44,9 +46,10 @@ public final class TrainingRun {
         self.stopSignal = stopSignal
         for note in source.notes { observe(.note(note)) }
         folder = RunFolder(recipe.run.outputFolder)
+        if isDry { try folder.checkWritable() }
         lock = isDry ? nil : try folder.claim()
-        resumption = isDry ? nil : try Resumption.find(recipe, folder: folder)
-        for note in resumption?.notes ?? [] { observe(.note(note)) }
+        resumption = try Resumption.find(recipe, folder: folder, isDry: isDry)
+        for note in resumption.notes { observe(.note(note)) }
         device = Device(
             threads: recipe.model.threads ?? ThreadPool.processorCount,
             precision: recipe.model.precision)
@@ -54,7 +57,8 @@ public final class TrainingRun {
         for note in model.notes { observe(.note(note)) }
         data = try PreparedData(
             recipe, tokenizer: model.tokenizer, template: model.template,
-            vocabularySize: model.decoder.shape.vocabularySize, device: device)
+            vocabularySize: model.decoder.shape.vocabularySize, device: device,
+            fetchedFolder: fetchedFolder)
         plan = try data.plan(recipe)
         optimizer = try Optimizer(
             recipe, model.trainee.parameters, folder: isDry ? nil : folder.path)
@@ -66,6 +70,16 @@ public final class TrainingRun {
         summary = try RunSummary(
             recipe, model: model, data: data, plan: plan, memory: memory,
             checkpointing: checkpointing, schedule: LearningRateSchedule(recipe, steps: plan.steps))
+        guard isDry, let checkpoint = resumption.checkpoint, let saved = resumption.state else {
+            return
+        }
+        try check(checkpoint, saved)
+        let isFinished = try earlierEnd(checkpoint, saved) != nil
+        observe(
+            .note(
+                isFinished
+                    ? "\(folder.path): this run is already finished; nothing would be done"
+                    : "the run would go on after step \(saved.step): \(checkpoint.path)"))
     }
 
     /// Decides whether layers are computed again, and says what the run will hold then.
@@ -93,19 +107,28 @@ public final class TrainingRun {
     /// - Throws: `RunError`, `FormatError` if a file cannot be written, `DataError`.
     public func train() throws -> RunResult {
         var state = TrainerState()
-        if let checkpoint = resumption?.checkpoint, let saved = resumption?.state {
-            try restore(checkpoint, saved)
+        if let checkpoint = resumption.checkpoint, let saved = resumption.state {
+            try check(checkpoint, saved)
+            if let outcome = try earlierEnd(checkpoint, saved) {
+                let verdict = try page(outcome, samples: []).verdict
+                return RunResult(
+                    outcome: outcome, folder: folder.path, memory: memory, measuredPeak: nil,
+                    samples: [], verdict: verdict, endedBefore: checkpoint.path)
+            }
+            try model.trainee.restore(from: checkpoint.path)
+            try optimizer.restore(
+                from: SafetensorsFile(path: checkpoint.path + "/optimizer.safetensors"))
             state = saved
             observe(.resumed(step: saved.step, checkpoint: checkpoint.path))
         }
         // Everything is known to be right by now.
-        try resumption?.clear(folder)
+        try resumption.clear(folder)
         let context = TrainerState.Context(
             plan: plan, recipe: recipe, dataFingerprint: data.fingerprint,
             microBatchSize: recipe.optimisation.batchSize)
         let files = try RunFiles(
-            folder: folder, recipe: recipe, context: context, resumed: resumption?.state)
-        let answers = try answersBefore(isResumed: resumption?.state != nil)
+            folder: folder, recipe: recipe, context: context, resumed: resumption.state)
+        let answers = try answersBefore(isResumed: resumption.state != nil)
         let loop = try TrainingLoop(
             TrainingLoop.Parts(
                 recipe: recipe, plan: plan, trainee: model.trainee,
@@ -119,8 +142,9 @@ public final class TrainingRun {
         return try finish(outcome, loop.state, files, answers)
     }
 
-    private func restore(_ checkpoint: RunFolder.Checkpoint, _ state: TrainerState) throws {
-        if let fingerprint = resumption?.fingerprint, fingerprint != data.fingerprint {
+    /// Refuses a checkpoint of other data, or behind the recipe's end.
+    private func check(_ checkpoint: RunFolder.Checkpoint, _ state: TrainerState) throws {
+        if let fingerprint = resumption.fingerprint, fingerprint != data.fingerprint {
             throw RunError.changedData(
                 checkpoint: checkpoint.path, found: data.fingerprint, expected: fingerprint)
         }
@@ -128,9 +152,39 @@ public final class TrainingRun {
             throw RunError.beyondEnd(
                 checkpoint: checkpoint.path, step: state.step, steps: plan.steps)
         }
-        try model.trainee.restore(from: checkpoint.path)
-        try optimizer.restore(
-            from: SafetensorsFile(path: checkpoint.path + "/optimizer.safetensors"))
+    }
+
+    /// How the folder's run ended, if it did, and if this recipe asks for nothing else.
+    private func earlierEnd(
+        _ checkpoint: RunFolder.Checkpoint, _ state: TrainerState
+    ) throws -> RunOutcome? {
+        let names = try folder.names()
+        let end = "trainer_state.json"
+        guard checkpoint.path == folder.place(checkpoint.name),
+            [end, "recipe.yaml", "report.html"].allSatisfy(names.contains)
+        else { return nil }
+        do {
+            guard try TrainerState.read(folder.place(end)).state.step == state.step else {
+                return nil
+            }
+        } catch {
+            observe(.note("the run's end is done again: \(error)"))
+            return nil
+        }
+        // Keys that change no byte of what is there.
+        let idle = [
+            "output_dir", "threads", "resume_from_checkpoint", "overwrite_output_dir", "do_train",
+            "plot_loss",
+        ]
+        let before = try RecipeSource(saved: folder.place("recipe.yaml")).recipe
+        guard recipe.differences(from: before).allSatisfy({ idle.contains($0.key.name) }) else {
+            return nil
+        }
+        if state.step == plan.steps { return .finished(step: state.step) }
+        guard let patience = recipe.run.earlyStoppingSteps, let best = state.best,
+            state.evaluationsSinceBest >= patience
+        else { return nil }
+        return .stoppedEarly(step: state.step, best: best.step)
     }
 
     private func finish(
@@ -165,7 +219,8 @@ public final class TrainingRun {
     ) -> RunResult {
         RunResult(
             outcome: outcome, folder: folder.path, memory: memory,
-            measuredPeak: ProcessMemory.peak, samples: answers ?? [], verdict: verdict)
+            measuredPeak: ProcessMemory.peak, samples: answers ?? [], verdict: verdict,
+            endedBefore: nil)
     }
 
     private func page(_ outcome: RunOutcome, samples: [ReportPage.Sample]) throws -> ReportPage {
@@ -258,6 +313,8 @@ public struct RunResult: Sendable {
     public let samples: [ReportPage.Sample]
     /// What the losses say about over-fitting.
     public let verdict: FitVerdict
+    /// The last checkpoint of a run that had ended before, so that no file was touched; else nil.
+    public let endedBefore: String?
 }
 
 extension RunOutcome {

@@ -12,7 +12,8 @@ struct Eval: ParsableCommand {
         discussion: """
             Example: yuyan eval --model smollm2-135m --data questions.jsonl
 
-            A file has one JSON object a line. What is asked follows from its columns, or --kind:
+            A file has one JSON object a line, plain or packed by gzip. What is asked follows from its \
+            columns, or --kind:
               choice        choices, endings or options: the likeliest continuation of the prompt \
             (acc; acc_norm and acc_bytes divide by its characters and bytes)
               continuation  how likely the answer is, and whether each token of it is the likeliest
@@ -50,7 +51,11 @@ struct Eval: ParsableCommand {
     var applyChatTemplate = false
     @Option(help: "The system's message, with --apply-chat-template.")
     var systemInstruction: String?
-    @Option(help: "Text that ends a written answer; may be repeated. Default: an empty line.")
+    @Option(
+        help: """
+            Text that ends a written answer; \\n, \\t and \\\\ in it are line end, tab and backslash; \
+            may be repeated. Default: an empty line.
+            """)
     var until: [String] = []
     @Option(help: "Most tokens of a written answer.")
     var maxGenToks = 256
@@ -83,6 +88,33 @@ struct Eval: ParsableCommand {
         }
     }
 
+    /// A shell hands `\n` over as two characters.
+    static func unescaped(_ text: String) -> String {
+        var result = ""
+        var rest = text[...]
+        while let character = rest.popFirst() {
+            let next = character == "\\" ? rest.first : nil
+            let meaning: Character? =
+                switch next {
+                case "n": "\n"
+                case "t": "\t"
+                case "\\": "\\"
+                default: nil
+                }
+            if meaning != nil { rest = rest.dropFirst() }
+            result.append(meaning ?? character)
+        }
+        return result
+    }
+
+    /// The bytes of a file of rows, unpacked if gzip packed it.
+    private static func rowBytes(_ path: String) throws -> [UInt8] {
+        let bytes = try InputFile.bytes(path)
+        guard path != "-", bytes.starts(with: [0x1F, 0x8B]) else { return bytes }
+        let file = try MappedFile(path: path).unpackedGzip(limit: 4 << 30)
+        return file.withUnsafeBytes(in: 0..<file.count) { Array($0) }
+    }
+
     private var task: EvaluationTask {
         var task = EvaluationTask()
         task.kind = kind
@@ -93,7 +125,7 @@ struct Eval: ParsableCommand {
         task.targetDelimiter = targetDelimiter
         task.appliesChatTemplate = applyChatTemplate
         task.systemInstruction = systemInstruction
-        if !until.isEmpty { task.until = until }
+        if !until.isEmpty { task.until = until.map(Self.unescaped) }
         task.maxGenToks = maxGenToks
         task.match.pattern = regex
         task.match.groupSelect = groupSelect
@@ -106,7 +138,7 @@ struct Eval: ParsableCommand {
         // Rows first: a mistake in them should not wait for the weights.
         let task = task
         let rows = try data.map {
-            try EvaluationRows(InputFile.bytes($0), file: $0, task: task, limit: limit)
+            try EvaluationRows(Self.rowBytes($0), file: $0, task: task, limit: limit)
         }
         let device = compute.device()
         let loaded = try LoadedModel(model, device: device)

@@ -43,8 +43,8 @@ struct Serve: ParsableCommand {
     @OptionGroup(title: "Compute") var compute: ComputeOptions
 
     func run() throws {
-        let configuration = server.configuration(
-            environmentKey: getenv("YUYAN_API_KEY").map { String(cString: $0) })
+        let environmentKey = getenv("YUYAN_API_KEY").map { String(cString: $0) }
+        let configuration = server.configuration(environmentKey: environmentKey)
         let http = Server(
             configuration: configuration, logFormat: server.logFormat, logLevel: server.logLevel)
         // Threads inherit which signals are blocked, so this comes before there are any.
@@ -53,23 +53,32 @@ struct Serve: ParsableCommand {
         let command = self
         try waiting {
             try await http.run(
-                load: { try command.served(observer: $0) },
+                load: { try command.served(observer: $0, in: http) },
                 listening: { port in
                     boundPort.number.store(port, ordering: .relaxed)
-                    // Not stderr: that is the log's, each line of which may have to be JSON.
                     let address = configuration.address(port: port)
-                    Terminal.write("listening on \(address), loading \(command.model)\n")
+                    command.say("listening on \(address), loading \(command.model)", in: http)
                 },
                 ready: { model in
                     let address = configuration.address(
                         port: boundPort.number.load(ordering: .relaxed))
-                    Terminal.write(command.welcome(model, at: address) + "\n")
+                    command.say(command.welcome(model, at: address), in: http)
+                    guard command.server.logFormat == .text else { return }
+                    let key = command.server.keyHeader(environmentKey: environmentKey)
+                    Terminal.write(
+                        "try: " + Self.example(at: address, model: model.modelID, key: key) + "\n")
                 })
         }
     }
 
+    /// A line for people; a line of the log if whoever collects lines wants each to be JSON.
+    private func say(_ text: String, in http: Server) {
+        // Not stderr, which is the log's.
+        if server.logFormat == .text { Terminal.write(text + "\n") } else { http.log(text) }
+    }
+
     /// Loads the model and puts engine and service on top of it.
-    private func served(observer: any ServiceObserver) throws -> ServedModel {
+    private func served(observer: any ServiceObserver, in http: Server) throws -> ServedModel {
         let loaded = try LoadedModel(model, device: compute.device())
         let name = modelName ?? Self.name(of: model)
         let draft = try engine.draftModel.map { try LoadedModel($0, device: loaded.device) }
@@ -77,6 +86,9 @@ struct Serve: ParsableCommand {
         let engine = try Engine(
             model: loaded.decoder, device: loaded.device, configuration: engine.configuration,
             endOfSequence: loaded.endOfSequence, draftModel: draft?.decoder)
+        let warning = self.engine.contextWarning(
+            trained: loaded.decoder.shape.contextLength, held: engine.contextLimit)
+        if let warning { http.log(warning, isWarning: true) }
         let adapters = AdapterStore(
             model: loaded.decoder, device: loaded.device,
             budgetBytes: self.engine.adapterMemory.bytes)
@@ -90,7 +102,7 @@ struct Serve: ParsableCommand {
             configuration.sampling = try SamplingParameters(
                 advisedBy: Checkpoint(path: loaded.path))
             let advice = configuration.sampling.advice
-            if !advice.isEmpty { Terminal.write("sampling by the model's advice: \(advice)\n") }
+            if !advice.isEmpty { say("sampling by the model's advice: \(advice)", in: http) }
         }
         let service = Service(
             engine: engine, text: try loaded.servedText(modelID: name), adapters: adapters,
@@ -104,18 +116,23 @@ struct Serve: ParsableCommand {
         return last.hasSuffix(".gguf") ? String(last.dropLast(5)) : last
     }
 
-    /// What to know and what to try, once requests are answered.
+    /// What to know once requests are answered.
     func welcome(_ model: ServedModel, at address: String) -> String {
         let cache = model.engine.statistics()
         let bytes = ByteSize(bytes: max(1, cache.totalBlocks * cache.blockBytes))
         let tokens = cache.totalBlocks * cache.blockTokens
-        let key = server.apiKey.isEmpty ? "" : " -H 'authorization: Bearer KEY'"
         return """
             serving \(model.modelID) at \(address): \(tokens) tokens of cache in \
             \(cache.totalBlocks) blocks (\(bytes)), context \(model.engine.contextLimit)
-            try: curl \(address)/v1/chat/completions -H 'content-type: application/json'\(key) \
-            -d '{"model": "\(model.modelID)", "messages": [{"role": "user", "content": "Hello"}]}'
             """
+    }
+
+    /// A command that asks the server something.
+    static func example(at address: String, model: String, key: String) -> String {
+        """
+        curl \(address)/v1/chat/completions -H 'content-type: application/json'\(key) \
+        -d '{"model": "\(model)", "messages": [{"role": "user", "content": "Hello"}]}'
+        """
     }
 }
 

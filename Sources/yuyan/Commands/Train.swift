@@ -11,9 +11,10 @@ import YuyanTrain
 #endif
 
 struct Train: ParsableCommand {
+    private static let usage = "yuyan train [RECIPE] [--key value ...] [--dry-run] [--json]"
     static let configuration = CommandConfiguration(
         abstract: "Train or fine-tune a model by a recipe.",
-        usage: "yuyan train [RECIPE] [--key value ...] [--dry-run] [--json]",
+        usage: usage,
         discussion: """
             Examples:
               yuyan train recipe.yaml
@@ -55,7 +56,7 @@ struct Train: ParsableCommand {
             return
         }
         guard !words.isEmpty else {
-            throw ValidationError("give a recipe, or keys as flags; see yuyan train --help")
+            throw Self.wrong("give a recipe, or keys as flags")
         }
         let source: RecipeSource
         do {
@@ -63,14 +64,15 @@ struct Train: ParsableCommand {
                 getenv(name).map { String(cString: $0) }
             }
         } catch let error as RecipeError {
-            throw ValidationError("\(error)")
+            throw Self.wrong("\(error)")
         }
         StopSignals.watch()
         let clock = ContinuousClock()
         let start = clock.now
         let watcher = TrainWatcher(isQuiet: json)
         let run = try TrainingRun(
-            source, modelPath: try CachedModels.path(of: source.recipe.model.path), isDry: dryRun,
+            source, modelPath: try CachedModels.path(of: source.recipe.model.path),
+            fetchedFolder: CachedModels.folder + "/data", isDry: dryRun,
             stopSignal: { StopSignals.signal }, observe: watcher.observe)
         watcher.introduce(run.summary)
         if dryRun {
@@ -91,6 +93,13 @@ struct Train: ParsableCommand {
         }
         Terminal.report(report.text)
         throw ExitCode(128 + signal)
+    }
+
+    /// Reports a mistake as the parser does, which does not know the keys; the code to exit with.
+    private static func wrong(_ reason: String) -> ExitCode {
+        Terminal.report(
+            "Error: \(reason)\nUsage: \(usage)\n  See 'yuyan train --help' for more information.")
+        return .validationFailure
     }
 
     /// Every key with its default, under its part's name.

@@ -103,6 +103,30 @@ struct TrainingDataTests {
         #expect(fixture.refusal(options).contains("eval_dataset"))
     }
 
+    @Test("takes fetched sets by name, after everything else, and says where it looked")
+    func fetched() throws {
+        let (fixture, cache) = (try DataFixture(), try DataFixture())
+        _ = cache.dialogues("demo.jsonl", count: 3)
+        _ = cache.dialogues("formed.json", count: 4)
+        _ = cache.file(
+            "dataset_info.json",
+            [#"{"formed": {"file_name": "formed.json"}, "absent": {"file_name": "absent.json"}}"#])
+        func options(_ name: String) -> DataOptions {
+            var options = fixture.options(name)
+            options.fetchedFolder = cache.folder.path
+            return options
+        }
+        #expect(try fixture.data(options("demo")).rowCount(.training) == 3)
+        #expect(try fixture.data(options("formed#2")).rowCount(.training) == 2)
+        for name in ["absent", "other"] {
+            let found = fixture.refusal(options(name))
+            #expect(found.contains("dataset_dir (\(fixture.folder.path)/dataset_info.json)"))
+            #expect(found.contains(cache.folder.path) && found.contains("scripts/fetch-data"))
+        }
+        _ = fixture.dialogues("demo.jsonl", count: 7)
+        #expect(try fixture.data(options("demo.jsonl")).rowCount(.training) == 7)
+    }
+
     @Test("takes names, columns and forms from dataset_info.json, and #N rows of anything")
     func registry() throws {
         let fixture = try DataFixture()

@@ -81,7 +81,13 @@ struct EvaluationRowsTests {
     func refusals() {
         #expect(fault("").contains("f.jsonl: no rows"))
         #expect(fault("{\"text\": \"a\"}\n{").hasPrefix("f.jsonl:2:2"))
-        #expect(fault("[1]").contains("f.jsonl:1: array, expected an object"))
+        let wanted = ", expected one JSON object a line"
+        #expect(fault("[1]").contains("f.jsonl:1: a JSON array" + wanted))
+        #expect(fault("\n [\n{\"text\": \"a\"}]").contains("f.jsonl:2: a JSON array" + wanted))
+        #expect(fault("1").contains("f.jsonl:1: number" + wanted))
+        #expect(throws: EvaluationTaskError.self) {
+            try EvaluationRows([0x1F, 0x8B, 8], file: "f", task: EvaluationTask())
+        }
         #expect(fault(#"{"x": 1}"#).contains("--doc-to-text"))
         #expect(fault(#"{"question": "a"}"#).contains("--doc-to-target"))
         let start = #"{"question": "a", "choices": "#
@@ -96,6 +102,12 @@ struct EvaluationRowsTests {
         let two = #"{"question": "a", "answer": "b"}"# + "\n" + #"{"question": "a"}"#
         #expect(fault(two).contains("f.jsonl:2: no column 'answer'"))
         var task = EvaluationTask()
+        for name in ["qestion", "q_2", "问题"] {
+            task.docToText = name
+            let found = fault(#"{"question": "a", "answer": "b"}"#, task)
+            #expect(found.contains("--doc-to-text: no column '\(name)'"), "\(found)")
+            #expect(found.contains("columns: question, answer"), "\(found)")
+        }
         task.docToText = "{{ x"
         #expect(fault(#"{"answer": "a"}"#, task).contains("--doc-to-text"))
     }

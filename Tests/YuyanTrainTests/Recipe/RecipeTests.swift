@@ -114,6 +114,22 @@ struct RecipeTests {
         #expect(r.method.loraTarget == ["q_proj", "k_proj"] && !r.method.usesDoRA)
     }
 
+    @Test("a bad value is blamed on the flag that gave it")
+    func blamesFlags() {
+        let bad = Self.least + "lora_rank: -1\n"
+        for (flags, place) in [
+            (["--lora_rank", "0"], "--lora_rank: 'lora_rank' is 0"),
+            (["--max-steps=0"], "--max-steps: 'max_steps' is 0"),
+            (["seed=1"], "r.yaml:4: 'lora_rank' is -1"),
+        ] {
+            #expect {
+                try recipe(bad, flags: flags)
+            } throws: {
+                "\($0)".contains(place)
+            }
+        }
+    }
+
     @Test("a recipe may be flags alone, and a switch does not swallow the file")
     func flagsAlone() throws {
         let source = try RecipeSource(arguments: [
@@ -132,8 +148,16 @@ struct RecipeTests {
             ("learning_rate: fast\n", "r.yaml:4", "'learning_rate' is 'fast', expected a number"),
             ("seed: 1.5\n", "r.yaml:4", "'seed' is '1.5', expected a whole number"),
             ("packing: maybe\n", "r.yaml:4", "expected true or false or nothing"),
-            ("stage: rlhf\n", "r.yaml:4", "one of pt, sft, rm, ppo, dpo, kto"),
-            ("stage: dpo\n", "stage", "alignment"),
+            ("stage: rlhf\n", "r.yaml:4", "pt or sft (rm, ppo, dpo and kto are not supported yet)"),
+            (
+                "stage: dpo\n", "r.yaml:4: 'stage'",
+                "expected pt or sft: alignment is not supported yet"
+            ),
+            ("finetuning_type: dora\n", "r.yaml:4", "lora with use_dora: true"),
+            ("lr: 1\n", "r.yaml:4: no key 'lr'", "nearest: learning_rate;"),
+            ("num_epochs: 1\n", "no key 'num_epochs'", "nearest: num_train_epochs;"),
+            ("batch_size: 1\n", "no key", "nearest: per_device_train_batch_size;"),
+            ("dry_run: true\n", "no key", "nearest: the flag --dry-run;"),
             ("finetuning_type: oft\n", "finetuning_type", "full, freeze or lora"),
             ("lora_rank: [1]\n", "r.yaml:4", "a list of 1"),
             ("rank_pattern: 3\n", "r.yaml:4", "a mapping of names to numbers"),

@@ -141,4 +141,22 @@ struct RunFolderTests {
         }
         _ = try folder.claim()
     }
+
+    @Test("a run that left nothing takes its lock and the folders it made along")
+    func leavesNothing() throws {
+        let temporary = TemporaryFolder()
+        _ = temporary.file("theirs", [1])
+        for path in [temporary.path + "/a/b", temporary.path] {
+            let lock = try RunFolder(path).claim()
+            withExtendedLifetime(lock) {}
+        }
+        #expect(itemNames(in: temporary.path) == ["theirs"])
+        do {
+            let folder = RunFolder(temporary.path + "/c")
+            let lock = try folder.claim()
+            try save(folder, 1)
+            withExtendedLifetime(lock) {}
+        }
+        #expect(itemNames(in: temporary.path + "/c") == [".yuyan-lock", "checkpoint-1"])
+    }
 }

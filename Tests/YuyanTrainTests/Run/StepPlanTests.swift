@@ -32,6 +32,10 @@ struct StepPlanTests {
             accumulation: 2, epochs: 2.5, maximumSteps: -1, microBatches: { counts[$0] })
         #expect(plan.steps == 3 + 2 + 1)
         #expect(plan.epochs == 3)
+        #expect(plan.passes == 2 + 2.0 / 4)
+        let short = try StepPlan(
+            accumulation: 2, epochs: 1, maximumSteps: 4, microBatches: { counts[$0] })
+        #expect(short.passes == 1 + 2.0 / 3)
         #expect(plan.fraction(epoch: 0, done: 5) == 1)
         #expect(plan.fraction(epoch: 1, done: 1) == 1 + 1.0 / 3)
     }

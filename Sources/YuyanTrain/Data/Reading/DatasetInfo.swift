@@ -22,13 +22,16 @@ struct DatasetDefinition: Sendable, Hashable {
 /// LLaMA-Factory's registry of data sets, `dataset_info.json`.
 struct DatasetInfo {
     let folder: String
+    /// Looked into last: where `scripts/fetch-data` puts its sets.
+    private let fetched: String?
     private let document: JSONDocument?
     /// Rows that may be asked for: each takes four bytes while the data is counted.
     private static let counts = 1...1_000_000_000
 
     /// Reads the registry of a folder, if it has one.
-    init(folder: String) throws(DataError) {
+    init(folder: String, fetched: String? = nil) throws(DataError) {
         self.folder = folder
+        self.fetched = fetched
         let path = joined(folder, "dataset_info.json")
         guard isThere(path) else {
             document = nil
@@ -66,13 +69,28 @@ struct DatasetInfo {
             found = try definition(of: name, entry)
         } else if isThere(joined(folder, name)) {
             found = DatasetDefinition(name: name, files: try files(at: joined(folder, name)))
+        } else if let fetched,
+            let definition = try DatasetInfo(folder: fetched).fetchedDefinition(of: name)
+        {
+            found = definition
         } else {
             let known = document?.root.entries?.map(\.key) ?? []
             throw .unknownDataset(
-                name: name, folder: folder, nearest: nearestNames(to: name, in: known))
+                name: name, folder: folder, fetched: fetched,
+                nearest: nearestNames(to: name, in: known))
         }
         if let count { found.sampleCount = count }
         return found
+    }
+
+    /// A set of `scripts/fetch-data`, in the form that the registry beside it says, if that is there.
+    private func fetchedDefinition(of name: String) throws(DataError) -> DatasetDefinition? {
+        let endings = ["", ".json", ".jsonl", ".txt"]
+        guard let path = endings.map({ joined(folder, name + $0) }).first(where: isThere) else {
+            return nil
+        }
+        if let entry = document?.root[name] { return try definition(of: name, entry) }
+        return DatasetDefinition(name: name, files: try files(at: path))
     }
 
     private func definition(
