@@ -72,11 +72,23 @@ INLINE void widen_tile(const yk_attention_job *job, const uint8_t *base, float *
     for (size_t d = 0; d < D; d++) values[j * D + d] = vs_[j] * (float)(int8_t)v[j * D + d];
 }
 
+typedef struct { const float *keys, *values; } float_tile;
+
+// A tile's keys and values as they lie in its block, or widened at the start of the scratch memory.
+INLINE float_tile open_tile(const yk_attention_job *job, size_t tile) {
+  const uint8_t *base = job->blocks[tile];
+  if (job->type == YK_KV_F32)
+    return (float_tile){(const float *)(const void *)(base + job->key_offset),
+                        (const float *)(const void *)(base + job->value_offset)};
+  float *keys = job->scratch, *values = keys + 32 * job->head_dimension;
+  widen_tile(job, base, keys, values);
+  return (float_tile){keys, values};
+}
+
 // Few queries, or heads of a width that fills no vectors: four at a time, row by row.
 static void attention_few(const yk_attention_job *job) {
   size_t D = job->head_dimension, queries = job->query_count * job->group;
-  float *wide_keys = job->scratch, *wide_values = wide_keys + 32 * D;
-  float *p = wide_values + 32 * D, *best = p + queries * 32, *sum = best + queries;
+  float *p = job->scratch + 2 * 32 * D, *best = p + queries * 32, *sum = best + queries;
   size_t last_position = job->first_position + job->query_count - 1;
   size_t window = job->window ? job->window : SIZE_MAX;
   size_t first_seen = job->first_position + 1 > window ? job->first_position + 1 - window : 0;
@@ -89,14 +101,8 @@ static void attention_few(const yk_attention_job *job) {
   const vi lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   for (size_t tile = first_seen / 32; tile <= last_position / 32; tile++) {
     size_t start = tile * 32;
-    const uint8_t *base = job->blocks[tile];
-    const float *keys = (const float *)(const void *)(base + job->key_offset);
-    const float *values = (const float *)(const void *)(base + job->value_offset);
-    if (job->type != YK_KV_F32) {
-      widen_tile(job, base, wide_keys, wide_values);
-      keys = wide_keys;
-      values = wide_values;
-    }
+    float_tile opened = open_tile(job, tile);
+    const float *keys = opened.keys, *values = opened.values;
     // Queries that see this tile: positions start ... start + 31 + window - 1.
     size_t q = start > job->first_position ? (start - job->first_position) * job->group : 0;
     size_t end = queries;
@@ -312,8 +318,7 @@ static void attention_blocks(const yk_attention_job *job) {
   size_t D = job->head_dimension, queries = job->query_count * job->group;
   size_t window = job->window ? job->window : SIZE_MAX;
   query_block b;
-  float *wide_keys = job->scratch, *wide_values = wide_keys + 32 * D;
-  b.columns = wide_values + 32 * D;
+  b.columns = job->scratch + 2 * 32 * D;
   b.p = b.columns + D * YK_ATTENTION_ROWS;
   b.out = b.p + 32 * YK_ATTENTION_ROWS;
   b.correction = b.out + D * YK_ATTENTION_ROWS;
@@ -324,14 +329,8 @@ static void attention_blocks(const yk_attention_job *job) {
     size_t seen = earliest + 1 > window ? earliest + 1 - window : 0;
     start_block(job, &b);
     for (size_t start = seen / 32 * 32; start <= latest; start += 32) {
-      const uint8_t *base = job->blocks[start / 32];
-      const float *keys = (const float *)(const void *)(base + job->key_offset);
-      const float *values = (const float *)(const void *)(base + job->value_offset);
-      if (job->type != YK_KV_F32) {
-        widen_tile(job, base, wide_keys, wide_values);
-        keys = wide_keys;
-        values = wide_values;
-      }
+      float_tile opened = open_tile(job, start / 32);
+      const float *keys = opened.keys, *values = opened.values;
       size_t first = 0, end = b.count;
       if (start > earliest) {
         size_t row = (start - job->first_position) * job->group;

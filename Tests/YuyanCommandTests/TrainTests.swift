@@ -174,6 +174,38 @@ struct TrainTests {
         #expect(itemNames(in: folder.path + "/json/runs") == events)
     }
 
+    @Test("trains from a folder that has a configuration and no weights, and from no other")
+    func fromScratch() throws {
+        let model = Repository.path("runs/tiny")
+        let text = folder.file("text.txt", Array(String(repeating: "abc def\n", count: 99).utf8))
+        func run(_ output: String, model: String, fresh: Bool) throws -> Binary.Result {
+            try Binary.run([
+                "train", "--model_name_or_path", model, "--train_from_scratch", "\(fresh)",
+                "--finetuning_type", "full", "--stage", "pt", "--dataset", text, "--output_dir",
+                folder.path + "/" + output, "--cutoff_len", "64", "--max_steps", "2",
+                "--report_samples", "0", "--threads", "2",
+            ])
+        }
+        let made = try run("made", model: model, fresh: true)
+        try #require(made.status == 0, "\(made)")
+        // What was saved is a whole model: it can be gone on from.
+        let onward = try run("onward", model: folder.path + "/made", fresh: false)
+        #expect(onward.status == 0, "\(onward)")
+        let bare = try run("bare", model: model, fresh: false)
+        #expect(bare.status == 1 && bare.errors.contains("model.safetensors"), "\(bare)")
+
+        let odd = folder.path + "/odd"
+        try createFolder(odd)
+        for name in ["tokenizer.json", "tokenizer_config.json", "config.json"] {
+            let content = try Repository.text("runs/tiny/" + name)
+            let changed = content.replacing(
+                "\"initializer_range\": 0.02", with: "\"initializer_range\": 9")
+            _ = folder.file("odd/" + name, Array(changed.utf8))
+        }
+        let wide = try run("wide", model: odd, fresh: true)
+        #expect(wide.status == 1 && wide.errors.contains("initializer_range"), "\(wide)")
+    }
+
     @Test("what a user gets wrong is one line and a usage error")
     func mistakes() throws {
         for (more, reason) in [

@@ -108,6 +108,7 @@ struct TrainableModelTests {
         let model = try TrainableModel(
             base.checkpoint, method: .lowRank(entry.configuration), on: device)
         #expect(Set(model.parameters.map(\.name)) == Set(file.names))
+        #expect(model.tokensPerPass == 512)
         for parameter in model.parameters {
             #expect(parameter.shape == (try file.shape(parameter.name)))
             parameter.load(rowMajor: try file.floats(parameter.name))
@@ -122,6 +123,7 @@ struct TrainableModelTests {
             Checkpoint(path: Goldens.path("training/qlora")),
             method: .lowRank(lowRank(4, 8, .allLinear)),
             frozen: .fourBit(.nf4, doubleQuantized: true), on: device)
+        #expect(model.tokensPerPass == 256)
         let names = golden.names.filter { $0.hasPrefix("adapter.") }
         #expect(Set(names) == Set(model.parameters.map { "adapter." + $0.name }))
         for parameter in model.parameters {

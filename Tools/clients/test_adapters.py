@@ -181,8 +181,7 @@ def our_probabilities(model, adapter=None, text=interop.TEXT):
     found = json.loads(yuyan(
         "generate", "--model", model, "--raw", "--prompt", text, "--max-tokens", 1, "--logprobs",
         20, "--precision", "f32", "--json", "--ignore-eos", *extra).stdout)
-    return found["prompt_tokens"], {
-        entry["id"]: entry["logprob"] for entry in found["logprobs"][0]["top"]}
+    return found["prompt_tokens"], dict(found["logprobs"][0]["top"])
 
 
 @pytest.mark.parametrize("kind", ["plain", "rslora", "patterns"])

@@ -23,18 +23,29 @@ TEXT = "The swift (雨燕) flies 1,000 km a day.\n\n\tDoes it sleep? It's said t
 def adapter(tmp_path_factory):
     folder = tmp_path_factory.mktemp("adapter")
     subprocess.run(
-        [sys.executable, ROOT / "Tools" / "clients" / "make_adapter.py", folder], check=True)
+        [sys.executable, ROOT / "Tools" / "clients" / "make_adapter.py", folder, "--seed", "0"],
+        check=True)
     return folder
+
+
+def merge(adapter, out, kind):
+    return json.loads(yuyan(
+        "adapter", "merge", adapter, out, "--model", MODEL, "--type", kind, "--json").stdout)
+
+
+@pytest.fixture(scope="module")
+def unrounded(adapter, tmp_path_factory):
+    """The merge in float32."""
+    out = tmp_path_factory.mktemp("merged") / "model"
+    merge(adapter, out, "f32")
+    return out
 
 
 @pytest.fixture(scope="module", params=["f16", "bf16"])
 def merged(request, adapter, tmp_path_factory):
     """A directory made of a quantised GGUF file and an adapter, and the command's report."""
     out = tmp_path_factory.mktemp("merged") / "model"
-    report = json.loads(yuyan(
-        "adapter", "merge", adapter, out, "--model", MODEL, "--type", request.param,
-        "--json").stdout)
-    return out, request.param, report
+    return out, request.param, merge(adapter, out, request.param)
 
 
 def test_the_merge_is_near_what_it_replaces(merged):
@@ -44,12 +55,20 @@ def test_the_merge_is_near_what_it_replaces(merged):
     assert report["same_top"] > 0.95 and report["probe_tokens"] > 80
 
 
-def test_transformers_computes_the_same(merged, adapter):
-    out, kind, _ = merged
+def test_transformers_computes_the_same(unrounded, adapter):
     ids, expected = ours(MODEL, adapter, TEXT)
-    found = theirs(base(out), ids)
-    assert_close(found, expected, 5e-3 if kind == "f16" else 0.2)
-    assert_close(ours(out, text=TEXT)[1], found, 2e-3)
+    assert_close(theirs(base(unrounded), ids), expected)
+
+
+def test_a_narrower_type_is_the_float32_merge_rounded_once(merged, unrounded):
+    """How far rounding moves a probability depends on the adapter; which numbers it gives does not."""
+    out, kind, _ = merged
+    model, whole = base(out), base(unrounded).state_dict()
+    narrow = torch.float16 if kind == "f16" else torch.bfloat16
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, whole[name].to(narrow).float()), name
+    ids, found = ours(out, text=TEXT)
+    assert_close(theirs(model, ids), found, 2e-3)
 
 
 def test_the_tokenizer_is_rebuilt(merged):
