@@ -155,19 +155,23 @@ public func attention(
 /// Causal attention of queries `[T, H * D]` over the keys and values `[T, KVH * D]` of the same pass.
 ///
 /// They go into a cache of float32 that lives as long as this call, so the kernels and the bits are
-/// those of serving with such a cache. The whole of each sequence must be in the pass.
+/// those of serving with such a cache. The whole of each sequence must be in the pass: its rows, and
+/// before them those of `prefix`, whose whole blocks it shares and whose last part it copies.
 package func attention(
     queries: Tensor, keys: Tensor, values: Tensor, segments: [SequenceSegment],
     shape: AttentionShape, on device: Device
 ) -> Tensor {
     precondition(
-        segments.allSatisfy { $0.firstPosition == 0 }, "a sequence that began in another pass")
+        segments.allSatisfy { $0.firstPosition == 0 || $0.prefix != nil },
+        "a sequence that began in another pass")
     let last = segments.reduce(-1) { max($0, Int($1.blocks.max() ?? -1)) }
     let cache = KeyValueBlocks(
         layout: KeyValueLayout(
             layers: 1, heads: shape.keyValueHeads, headDimension: shape.headDimension, type: .f32),
         capacity: last + 1)
-    store(keys: keys, values: values, segments: segments, layer: 0, in: cache, on: device)
+    store(
+        keys: keys, values: values, segments: segments + segments.compactMap(\.copiedPrefix),
+        layer: 0, in: cache, on: device)
     var out = attention(
         queries: queries, segments: segments, layer: 0, shape: shape, in: cache, on: device)
     device.record("attention", &out, from: [queries.source, keys.source, values.source]) {
@@ -182,6 +186,16 @@ package func attention(
         }
     }
     return out
+}
+
+extension SequenceSegment {
+    /// The end of the prefix that lies in a block together with this segment's own first rows.
+    fileprivate var copiedPrefix: SequenceSegment? {
+        let copied = firstPosition % KeyValueLayout.blockTokens
+        guard let prefix, copied > 0 else { return nil }
+        return SequenceSegment(
+            rows: prefix.suffix(copied), firstPosition: firstPosition - copied, blocks: blocks)
+    }
 }
 
 private func floats(_ bytes: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<Float> {

@@ -3,8 +3,9 @@ import CYuyanKernels
 /// The gradients of causal self-attention over whole sequences.
 ///
 /// Of queries `[T, H * D]`, keys and values `[T, KVH * D]`, all after rotation; `output` is what
-/// `attention` gave for them, `dy` its gradient. Each segment is a whole sequence from position 0; its
-/// blocks are not looked at, because keys and values are given. Probabilities are computed anew tile
+/// `attention` gave for them, `dy` its gradient. Each segment is a whole sequence, or one after a prefix of
+/// the pass; its blocks are not looked at, because keys and values are given. Keys of a shared prefix
+/// receive first what its own segment gives, then the segments behind it in order. Probabilities are computed anew tile
 /// by tile, so nothing of size T × T is stored (Dao, "FlashAttention-2", arXiv:2307.08691; unlike
 /// there every element is one chain in a fixed order, see docs/numerics.md, "Gradients").
 package func attentionGradients(
@@ -19,7 +20,8 @@ package func attentionGradients(
         "\(queries.shape), \(output.shape), \(dy.shape) over \(keys.shape), \(values.shape)")
     for segment in segments {
         precondition(
-            segment.firstPosition == 0 && segment.rows.upperBound <= queries.rowCount,
+            segment.firstPosition == (segment.prefix?.count ?? 0)
+                && segment.rows.upperBound <= queries.rowCount,
             "a gradient needs whole sequences, not \(segment.rows) at \(segment.firstPosition)")
     }
     let pass = AttentionGradientPass(
@@ -28,6 +30,7 @@ package func attentionGradients(
     pass.packTiles()
     pass.computeStatistics()
     pass.computeGradients()
+    pass.addSharedGradients()
     return (pass.dq, pass.dk, pass.dv)
 }
 
@@ -44,6 +47,8 @@ private struct AttentionGradientPass {
     let dq: Tensor
     let dk: Tensor
     let dv: Tensor
+    /// For segments behind a prefix: keys and values of the whole sequence, and their gradients.
+    private let gathered: [GatheredSequence?]
     /// `[tiles of all segments][KVH]`: see `attention_tile_pack`. A head's tiles follow each other.
     private let tiles: Tensor
     /// Largest score, reciprocal sum and dot of output and gradient of each row and head.
@@ -75,15 +80,16 @@ private struct AttentionGradientPass {
         var (count, first) = (0, [Int]())
         for segment in segments {
             first.append(count)
-            count += (segment.rows.count + Self.tileTokens - 1) / Self.tileTokens
+            count += (segment.tokenCount + Self.tileTokens - 1) / Self.tileTokens
         }
         firstTile = first
+        gathered = segments.map { GatheredSequence($0, keys: keys, values: values) }
         tiles = Tensor(uninitialized: [count * shape.keyValueHeads, tileFloats])
         statistics = Tensor(uninitialized: [queries.rowCount, shape.heads, 3])
     }
 
     private func tileCount(_ segment: Int) -> Int {
-        (segments[segment].rows.count + Self.tileTokens - 1) / Self.tileTokens
+        (segments[segment].tokenCount + Self.tileTokens - 1) / Self.tileTokens
     }
 
     private func tileStart(_ segment: Int, head: Int) -> UnsafeMutablePointer<Float> {
@@ -100,13 +106,17 @@ private struct AttentionGradientPass {
         }
         device.pool.parallel(jobs.count) { index, _ in
             let job = jobs[index]
-            let rows = segments[job.segment].rows
-            let row = rows.lowerBound + job.tile * Self.tileTokens
+            let segment = segments[job.segment]
+            let first = job.tile * Self.tileTokens
+            // Where position 0 of the sequence is.
+            let (k, v, start) =
+                gathered[job.segment].map { ($0.keys.pointer, $0.values.pointer, 0) }
+                ?? (keys.pointer, values.pointer, segment.rows.lowerBound)
             for head in 0..<shape.keyValueHeads {
-                let at = row * keys.width + head * D
+                let at = (start + first) * keys.width + head * D
                 kernel?(
-                    keys.pointer + at, values.pointer + at, keys.width,
-                    min(Self.tileTokens, rows.upperBound - row), D,
+                    k + at, v + at, keys.width,
+                    min(Self.tileTokens, segment.tokenCount - first), D,
                     tileStart(job.segment, head: head) + job.tile * tileFloats)
             }
         }
@@ -116,8 +126,9 @@ private struct AttentionGradientPass {
         guard let kernel = device.kernels.table.pointee.attention_statistics else { return }
         var jobs: [GradientJob] = []
         for (segment, head) in units {
-            let tokens = segments[segment].rows.count
-            for first in stride(from: 0, to: tokens, by: Self.jobTokens) {
+            let tokens = segments[segment].tokenCount
+            let begin = segments[segment].firstPosition
+            for first in stride(from: begin, to: tokens, by: Self.jobTokens) {
                 let queries = first..<min(first + Self.jobTokens, tokens)
                 jobs.append(
                     GradientJob(
@@ -133,11 +144,12 @@ private struct AttentionGradientPass {
         var jobs: [GradientJob] = []
         let units = units
         for (segment, head) in units {
-            let tokens = segments[segment].rows.count
+            let tokens = segments[segment].tokenCount
+            let begin = segments[segment].firstPosition
             if units.count >= 2 * device.pool.threadCount || tokens <= Self.jobTokens {
                 jobs.append(
                     GradientJob(
-                        segment: segment, head: head, queries: 0..<tokens, keys: 0..<tokens,
+                        segment: segment, head: head, queries: begin..<tokens, keys: 0..<tokens,
                         givesQueries: true, givesKeys: true))
                 continue
             }
@@ -145,17 +157,34 @@ private struct AttentionGradientPass {
             // each element's sum, at the price of computing the probabilities twice.
             for first in stride(from: 0, to: tokens, by: Self.jobTokens) {
                 let part = first..<min(first + Self.jobTokens, tokens)
+                let own = part.clamped(to: begin..<tokens)
+                if !own.isEmpty {
+                    jobs.append(
+                        GradientJob(
+                            segment: segment, head: head, queries: own, keys: 0..<own.upperBound,
+                            givesQueries: true))
+                }
                 jobs.append(
                     GradientJob(
-                        segment: segment, head: head, queries: part, keys: 0..<part.upperBound,
-                        givesQueries: true))
-                jobs.append(
-                    GradientJob(
-                        segment: segment, head: head, queries: first..<tokens, keys: part,
-                        givesKeys: true))
+                        segment: segment, head: head, queries: max(first, begin)..<tokens,
+                        keys: part, givesKeys: true))
             }
         }
         run(jobs, kernel)
+    }
+
+    /// Passes the gradients of sequences behind a prefix on to the rows that they belong to.
+    func addSharedGradients() {
+        for (segment, sequence) in zip(segments, gathered) {
+            guard let sequence, let prefix = segment.prefix else { continue }
+            let own = prefix.count * keys.width
+            for (sum, part) in [(dk, sequence.dk), (dv, sequence.dv)] {
+                let shared = sum.pointer + prefix.lowerBound * keys.width
+                for index in 0..<own { shared[index] += part.pointer[index] }
+                (sum.pointer + segment.rows.lowerBound * keys.width).update(
+                    from: part.pointer + own, count: segment.rows.count * keys.width)
+            }
+        }
     }
 
     /// Each segment's KV heads.
@@ -176,19 +205,23 @@ private struct AttentionGradientPass {
         let scratchBytes = yk_attention_gradient_scratch(D) * MemoryLayout<Float>.stride
         device.pool.parallel(jobs.count) { index, worker in
             let job = jobs[index]
-            let row = segments[job.segment].rows.lowerBound
-            let (query, key) = (
-                row * queries.width + job.head * group * D, row * keys.width + job.head * D
-            )
+            let segment = segments[job.segment]
+            // Position 0 of the sequence; behind a prefix nothing before the segment is touched.
+            let row = segment.rows.lowerBound - segment.firstPosition
+            let query = row * queries.width + job.head * group * D
+            let (dk, dv, keyRow) =
+                gathered[job.segment].map { ($0.dk.pointer, $0.dv.pointer, 0) }
+                ?? (dk.pointer, dv.pointer, row)
+            let key = keyRow * keys.width + job.head * D
             withSlopes(shape.slopes, from: job.head * group) { slopes in
                 var arguments = yk_attention_gradient_job(
                     queries: queries.pointer + query, out: output.pointer + query,
                     out_gradient: dy.pointer + query,
                     query_gradient: job.givesQueries ? dq.pointer + query : nil,
                     query_stride: queries.width, tiles: tileStart(job.segment, head: job.head),
-                    key_gradient: job.givesKeys ? dk.pointer + key : nil,
-                    value_gradient: job.givesKeys ? dv.pointer + key : nil,
-                    key_stride: keys.width, token_count: segments[job.segment].rows.count,
+                    key_gradient: job.givesKeys ? dk + key : nil,
+                    value_gradient: job.givesKeys ? dv + key : nil,
+                    key_stride: keys.width, token_count: segment.tokenCount,
                     group: group, head_dimension: D, window: shape.window ?? 0,
                     scale: shape.scale, slopes: slopes,
                     statistics: statistics.pointer + (row * shape.heads + job.head * group) * 3,
@@ -201,6 +234,31 @@ private struct AttentionGradientPass {
             }
         }
     }
+}
+
+/// A sequence whose beginning other sequences share, laid end to end.
+private struct GatheredSequence {
+    let keys: Tensor
+    let values: Tensor
+    let dk: Tensor
+    let dv: Tensor
+
+    /// Nil if the segment is a whole sequence by itself.
+    init?(_ segment: SequenceSegment, keys: Tensor, values: Tensor) {
+        guard let prefix = segment.prefix else { return nil }
+        func whole(_ x: Tensor) -> Tensor {
+            Tensor(stacking: [x.rows(prefix), x.rows(segment.rows)])
+        }
+        self.keys = whole(keys)
+        self.values = whole(values)
+        dk = Tensor(uninitialized: self.keys.shape)
+        dv = Tensor(uninitialized: self.keys.shape)
+    }
+}
+
+extension SequenceSegment {
+    /// Tokens of the sequence up to the segment's end.
+    fileprivate var tokenCount: Int { firstPosition + rows.count }
 }
 
 /// Some queries and keys of one segment and KV head.

@@ -135,9 +135,21 @@ public struct SequenceSegment: Sendable, Hashable {
     public let firstPosition: Int
     /// Blocks of the sequence in order; they must cover position `firstPosition + rows.count - 1`.
     public let blocks: [Int32]
+    /// Rows of the same pass that hold the sequence's beginning, which other sequences may share.
+    ///
+    /// Only passes without a cache look at it, and there a sequence that does not begin at position 0
+    /// needs it: see `TokenBatch.init(branches:)`.
+    public let prefix: Range<Int>?
 
     /// Checks that the blocks reach the last token: `firstPosition + rows.count` in all.
-    public init(rows: Range<Int>, firstPosition: Int, blocks: [Int32]) {
+    ///
+    /// - Precondition: A prefix has `firstPosition` rows and lies before `rows`.
+    public init(
+        rows: Range<Int>, firstPosition: Int, blocks: [Int32], prefix: Range<Int>? = nil
+    ) {
+        precondition(
+            prefix.map { $0.count == firstPosition && $0.upperBound <= rows.lowerBound } ?? true,
+            "rows \(prefix ?? rows) do not come before \(rows) at position \(firstPosition)")
         let tokens = firstPosition + rows.count
         precondition(
             blocks.count * KeyValueLayout.blockTokens >= tokens,
@@ -145,5 +157,6 @@ public struct SequenceSegment: Sendable, Hashable {
         self.rows = rows
         self.firstPosition = firstPosition
         self.blocks = blocks
+        self.prefix = prefix
     }
 }

@@ -107,6 +107,83 @@ struct AttentionGradientTests {
             Tolerance(sumLength: 64, magnitude: 4))
     }
 
+    @Test(
+        "of a shared prefix are those of sequences that each have their own",
+        arguments: [nil, 3, 40], [(32, [5, 40]), (1, [1]), (45, [3, 33, 130])])
+    func sharedPrefix(_ window: Int?, _ lengths: (prefix: Int, answers: [Int])) {
+        let shape = AttentionShape(heads: 4, keyValueHeads: 2, headDimension: 16, window: window)
+        let tokens = lengths.answers.reduce(lengths.prefix, +)
+        let rows = Batch(shape, lengths: [tokens], seed: 417)
+        var (row, block) = (lengths.prefix, Int32((lengths.prefix + 31) / 32))
+        var segments = [
+            SequenceSegment(
+                rows: 0..<row, firstPosition: 0, blocks: Array(0..<block))
+        ]
+        for length in lengths.answers {
+            let (whole, all) = (lengths.prefix / 32, (lengths.prefix + length + 31) / 32)
+            let own = block..<block + Int32(all - whole)
+            segments.append(
+                SequenceSegment(
+                    rows: row..<row + length, firstPosition: lengths.prefix,
+                    blocks: segments[0].blocks.prefix(whole) + Array(own),
+                    prefix: 0..<lengths.prefix))
+            (row, block) = (row + length, own.upperBound)
+        }
+        for threads in [1, 3] {
+            let device = Device(threads: threads)
+            let output = attention(
+                queries: rows.queries, keys: rows.keys, values: rows.values, segments: segments,
+                shape: shape, on: device)
+            let found = attentionGradients(
+                dy: rows.dy, output: output, queries: rows.queries, keys: rows.keys,
+                values: rows.values, segments: segments, shape: shape, on: device)
+            var sums = [
+                [Float](repeating: 0, count: lengths.prefix * rows.keys.width),
+                [Float](repeating: 0, count: lengths.prefix * rows.keys.width),
+            ]
+            for (index, segment) in segments.enumerated() {
+                // The prefix's own queries count once; behind it their gradient is zero.
+                func whole(_ x: Tensor, _ isGradient: Bool = false) -> Tensor {
+                    guard index > 0 else { return x.rows(segment.rows) }
+                    let prefix = x.rows(0..<lengths.prefix)
+                    return Tensor(
+                        stacking: [
+                            isGradient ? Tensor(zeros: prefix.shape) : prefix, x.rows(segment.rows),
+                        ])
+                }
+                var alone = rows
+                alone.queries = whole(rows.queries)
+                alone.keys = whole(rows.keys)
+                alone.values = whole(rows.values)
+                alone.dy = whole(rows.dy, true)
+                alone.lengths = [alone.queries.rowCount]
+                let own = segment.firstPosition..<alone.queries.rowCount
+                #expect(
+                    FloatBits(alone.output(on: device).rows(own).values)
+                        == FloatBits(output.rows(segment.rows).values))
+                let expected = alone.gradients(on: device)
+                #expect(
+                    FloatBits(found.queries.rows(segment.rows).values)
+                        == FloatBits(expected[0].rows(own).values))
+                for (place, gradient) in [found.keys, found.values].enumerated() {
+                    let reference = expected[place + 1]
+                    if index > 0 {
+                        #expect(
+                            FloatBits(gradient.rows(segment.rows).values)
+                                == FloatBits(reference.rows(own).values))
+                    }
+                    for (at, value) in reference.rows(0..<lengths.prefix).values.enumerated() {
+                        sums[place][at] += value
+                    }
+                }
+            }
+            for (sum, gradient) in zip(sums, [found.keys, found.values]) {
+                #expect(
+                    FloatBits(sum) == FloatBits(gradient.rows(0..<lengths.prefix).values))
+            }
+        }
+    }
+
     @Test("agree with finite differences", arguments: [nil, 3])
     func differences(_ window: Int?) {
         let device = Device(threads: 1)

@@ -54,7 +54,7 @@ public final class Decoder: Sendable {
         hidden: Tensor, rows: [Int], of batch: TokenBatch? = nil, on device: Device
     ) -> Tensor {
         let wanted =
-            rows.count == hidden.rowCount && rows.first == 0
+            rows.elementsEqual(0..<hidden.rowCount)
             ? hidden : gathered(hidden, rows: rows, on: device)
         let adapters = batch.flatMap { AdapterRows($0, rows: rows) }
         return head(norm(wanted, on: device), adapters: adapters, on: device)

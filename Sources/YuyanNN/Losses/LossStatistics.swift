@@ -16,6 +16,15 @@ public struct LossStatistics: Sendable, Hashable {
     /// Nothing yet.
     public init() {}
 
+    /// Adds the cross-entropy of a token.
+    package mutating func add(_ score: TokenScore, weight: Float) {
+        lossSum += Double(weight) * -Double(score.logProbability)
+        weightSum += Double(weight)
+        tokenCount += 1
+        correctCount += score.isCorrect ? 1 : 0
+        entropySum += score.entropy
+    }
+
     /// Mean loss by weight: what is reported as `loss`.
     public var meanLoss: Double { weightSum == 0 ? 0 : lossSum / weightSum }
     /// What trl reports as `mean_token_accuracy`.

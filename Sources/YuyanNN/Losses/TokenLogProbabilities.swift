@@ -1,24 +1,35 @@
 import YuyanTensor
 
-/// Log-probabilities `[S]` of the targets under the head's logits, for losses that are built on them.
+/// Log-probabilities `[S]` of the targets under the head's logits, for losses that need several at once.
 ///
 /// The engine's bits (`LogSoftmax`). Logits live a stretch of rows at a time and are computed again by
-/// the backward: `dlogits = dy (onehot - softmax)`.
+/// the backward: `dlogits = dy (onehot - softmax)`. A loss that is a sum over tokens is cheaper through
+/// `tokenScores`.
 ///
 /// - Parameters:
 ///   - x: Rows `[S, C]` that the head reads.
 ///   - targets: A token for each row, `[S]`.
+///   - distribution: What the tokens were drawn from.
 package func tokenLogProbabilities(
-    _ x: Tensor, targets: [Int32], head: OutputHead, on device: Device
+    _ x: Tensor, targets: [Int32], distribution: TokenDistribution = TokenDistribution(),
+    head: OutputHead, on device: Device
 ) -> Tensor {
     precondition(targets.count == x.rowCount, "\(targets.count) targets for \(x.shape)")
+    func score(
+        _ row: Int, _ values: inout MutableSpan<Float>, slope: Double?, on device: Device
+    ) -> Float {
+        TokenScore(
+            &values, target: Int(targets[row]), support: distribution.support(row),
+            temperature: distribution.temperature, on: device,
+            slope: slope.map { slope in { _ in TokenSlope(logProbability: slope) } }
+        ).logProbability
+    }
     var found: [Float] = []
     found.reserveCapacity(targets.count)
     let isReached = head.forEachChunk(of: x, on: device) { range, logits in
         found += rowsInParallel(range.count, on: device) { index in
-            logits.withRow(index) { row in
-                LogSoftmax(of: row, maximum: row[device.argmax(row)])
-                    .logProbability(row[Int(targets[range.lowerBound + index])])
+            logits.withMutableRow(index) {
+                score(range.lowerBound + index, &$0, slope: nil, on: device)
             }
         }
     }
@@ -30,18 +41,9 @@ package func tokenLogProbabilities(
             range, logits in
             _ = rowsInParallel(range.count, on: device) { index in
                 let row = range.lowerBound + index
-                logits.withMutableRow(index) { values in
-                    values.withUnsafeMutableBufferPointer { values in
-                        let softmax = LogSoftmax(
-                            of: UnsafeBufferPointer(values),
-                            maximum: values[device.argmax(UnsafeBufferPointer(values))],
-                            keeps: values.baseAddress)
-                        let scale = Float(-Double(dy[row]) / softmax.sum)
-                        for index in values.indices { values[index] *= scale }
-                        values[Int(targets[row])] += dy[row]
-                    }
+                return logits.withMutableRow(index) {
+                    score(row, &$0, slope: Double(dy[row]), on: device)
                 }
-                return true
             }
         }
         if let dx { gradients.add(dx, to: x.source) }

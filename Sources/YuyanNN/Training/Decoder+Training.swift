@@ -30,12 +30,15 @@ extension Decoder {
     }
 
     /// Rows of the residual stream that losses look at, normalised, and the head that reads them.
+    ///
+    /// - Parameter rows: In any order, and maybe twice: the end of a prompt predicts the first token of
+    ///   each of its answers.
     package func lossRows(
         hidden: Tensor, rows: [Int], of batch: TokenBatch, on device: Device
     ) -> (x: Tensor, head: OutputHead) {
         device.training?.place = "model.norm"
         let wanted =
-            rows.count == hidden.rowCount && rows.first == 0
+            rows.elementsEqual(0..<hidden.rowCount)
             ? hidden : gathered(hidden, rows: rows, on: device)
         let x = norm(wanted, on: device)
         device.training?.place = "lm_head"
@@ -62,6 +65,57 @@ extension TokenBatch {
             row += length
             block += blocks
             return Segment(segment, adapter: adapter)
+        }
+        self.init(tokens: tokens, segments: segments)
+    }
+}
+
+/// How many tokens a prompt and each of its answers put into a pass.
+package struct BranchLengths: Sendable, Hashable {
+    package let prompt: Int
+    package let answers: [Int]
+
+    package init(prompt: Int, answers: [Int]) {
+        self.prompt = prompt
+        self.answers = answers
+    }
+}
+
+extension TokenBatch {
+    /// Prompts, each followed by its answers, which all continue it and do not see each other.
+    ///
+    /// The forward pass has the bits of prompt and answer as one sequence: whole key tiles of the prompt
+    /// are shared, the last one is copied for each answer.
+    package init(tokens: [Int32], branches: [BranchLengths], adapter: LowRankAdapter?) {
+        let blockTokens = KeyValueLayout.blockTokens
+        var (row, block) = (0, Int32(0))
+        func blocks(_ count: Int) -> [Int32] {
+            defer { block += Int32(count) }
+            return Array(block..<block + Int32(count))
+        }
+        func blockCount(_ tokens: Int) -> Int { (tokens + blockTokens - 1) / blockTokens }
+        var segments: [Segment] = []
+        for branch in branches {
+            let prefix = row..<row + branch.prompt
+            let shared = blocks(blockCount(branch.prompt))
+            if !prefix.isEmpty {
+                segments.append(
+                    Segment(
+                        SequenceSegment(rows: prefix, firstPosition: 0, blocks: shared),
+                        adapter: adapter))
+            }
+            row = prefix.upperBound
+            let whole = branch.prompt / blockTokens
+            for length in branch.answers where length > 0 {
+                let own = blocks(blockCount(branch.prompt + length) - whole)
+                segments.append(
+                    Segment(
+                        SequenceSegment(
+                            rows: row..<row + length, firstPosition: branch.prompt,
+                            blocks: shared.prefix(whole) + own, prefix: prefix),
+                        adapter: adapter))
+                row += length
+            }
         }
         self.init(tokens: tokens, segments: segments)
     }
