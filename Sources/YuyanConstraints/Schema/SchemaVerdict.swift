@@ -13,7 +13,7 @@ public final class SchemaVerdict: Sendable {
         tokens: (0..<256).map { [UInt8($0)] } + [nil], endTokens: [256])
 
     /// Judgements of one document before it is given up.
-    private static let mostSteps = 1_000_000
+    fileprivate static let mostSteps = 200_000
 
     /// - Throws: ``ConstraintError`` if the schema is wrong, or says what masks cannot enforce.
     public init(
@@ -60,7 +60,8 @@ private struct Judge {
     ) throws(ConstraintError) -> Bool {
         stepsLeft -= 1
         guard stepsLeft >= 0 else {
-            throw .tooLarge(place: "document", what: "values to judge", limit: 1_000_000)
+            throw .tooLarge(
+                place: "document", what: "values to judge", limit: SchemaVerdict.mostSteps)
         }
         let schemas = schemas.filter { $0.cursor.bool != true }
         guard !schemas.isEmpty else { return true }

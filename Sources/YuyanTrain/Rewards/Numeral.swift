@@ -65,7 +65,8 @@ private struct NumeralReader {
                     keep(numeral)
                     continue
                 }
-                position = start + 1
+                skipGroups(from: end)
+                note()
             } else if isDigit(start) || byte(start) == UInt8(ascii: ".") && isDigit(start + 1) {
                 if isWord(before: start) {
                     skipRun()
@@ -247,6 +248,22 @@ private struct NumeralReader {
             return index + name.count
         }
         return nil
+    }
+
+    /// Passes both parts of a fraction that is no number, unless they are endless.
+    private mutating func skipGroups(from inner: Int) {
+        position = inner
+        var (depth, groups) = (1, 0)
+        for end in inner..<min(bytes.count, inner + 200) {
+            if byte(end) == UInt8(ascii: "{") { depth += 1 }
+            guard byte(end) == UInt8(ascii: "}") else { continue }
+            depth -= 1
+            if depth == 0 { groups += 1 }
+            if groups == 2 {
+                position = end + 1
+                return
+            }
+        }
     }
 
     private mutating func latexFraction(from start: Int, inner: Int) -> Numeral? {
