@@ -17,7 +17,10 @@ let layers: [(name: String, imports: [String], products: [Target.Dependency])] =
     ),
     (
         "YuyanTrain",
-        ["YuyanEngine", "YuyanModels", "YuyanNN", "YuyanText", "YuyanTensor", "YuyanFormats"],
+        [
+            "YuyanEngine", "YuyanConstraints", "YuyanModels", "YuyanNN", "YuyanText",
+            "YuyanTensor", "YuyanFormats",
+        ],
         []
     ),
     (

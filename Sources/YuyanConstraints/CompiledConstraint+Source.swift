@@ -19,6 +19,17 @@ extension CompiledConstraint {
         try self.init(automaton, vocabulary, limits)
         try probe()
     }
+
+    /// Compiles the strings and numbers of one alternative of a schema.
+    convenience init(
+        scalar shape: SchemaShape, reader: SchemaReader, vocabulary: ConstraintVocabulary,
+        limits: ConstraintLimits
+    ) throws(ConstraintError) {
+        var builder = GrammarBuilder(limits: limits, place: "JSON schema at \(shape.pointer)")
+        let root = try SchemaCompiler.compile(scalars: shape, reader, into: &builder)
+        try self.init(
+            try Automaton(builder, root: root, hasByte: vocabulary.hasByte), vocabulary, limits)
+    }
 }
 
 extension ConstraintSource {

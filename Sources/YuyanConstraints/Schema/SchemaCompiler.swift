@@ -34,6 +34,20 @@ struct SchemaCompiler {
         return rule
     }
 
+    /// Adds the rule of the strings and numbers of one alternative.
+    static func compile(
+        scalars shape: SchemaShape, _ reader: SchemaReader, into builder: inout GrammarBuilder
+    ) throws(ConstraintError) -> Int32 {
+        var compiler = SchemaCompiler(reader: reader, builder: builder)
+        let rule = try compiler.builder.rule(shape.pointer)
+        var shape = shape
+        shape.values = shape.values?.filter { $0.kind == .string || $0.kind == .number }
+        try compiler.emit(
+            shape, compiler.builder.entry(rule), compiler.builder.accept(rule))
+        builder = compiler.builder
+        return rule
+    }
+
     private init(reader: SchemaReader, builder: GrammarBuilder) {
         self.reader = reader
         self.builder = builder
@@ -136,7 +150,7 @@ struct SchemaCompiler {
     }
 
     /// A value in its one canonical form.
-    private static func text(of value: JSONCursor) -> [UInt8] {
+    static func text(of value: JSONCursor) -> [UInt8] {
         switch value.kind {
         case .null: return Array("null".utf8)
         case .bool: return Array((value.bool == true ? "true" : "false").utf8)

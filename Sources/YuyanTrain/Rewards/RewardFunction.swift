@@ -1,0 +1,95 @@
+import YuyanFormats
+
+/// Something that gives each completion a number; higher is better.
+package protocol RewardFunction: Sendable {
+    /// What metrics and messages call it.
+    var name: String { get }
+
+    /// One score for each completion, in order; nil where the function does not apply to the row.
+    ///
+    /// - Throws: `PartialRewards` if only some rows have no score; anything else means all of them.
+    func scores(_ completions: [ScoredCompletion]) throws -> [Double?]
+}
+
+/// A completion and what reward functions may know of it.
+package struct ScoredCompletion: Sendable {
+    /// What the model was asked, as text.
+    package var prompt: String
+    /// What it wrote, without special tokens.
+    package var text: String
+    /// The tokens of the completion, its end token included if it has one.
+    package var tokens: [Int32]
+    /// Whether it ended by itself; false if it was cut.
+    package var hasEnded: Bool
+    /// The row's columns beside the prompt.
+    package var columns: [(key: String, value: JSONCursor)]
+    /// Where the row stands, such as `data.jsonl:7`; empty if nobody knows.
+    package var place: String
+
+    package init(
+        prompt: String, text: String, tokens: [Int32] = [], hasEnded: Bool = true,
+        columns: [(key: String, value: JSONCursor)] = [], place: String = ""
+    ) {
+        self.prompt = prompt
+        self.text = text
+        self.tokens = tokens
+        self.hasEnded = hasEnded
+        self.columns = columns
+        self.place = place
+    }
+
+    /// The first of some columns that the row has; null counts as absent.
+    package func column(_ names: [String]) -> JSONCursor? {
+        for name in names {
+            if let value = columns.last(where: { $0.key == name })?.value, !value.isNull {
+                return value
+            }
+        }
+        return nil
+    }
+}
+
+/// Scores of a batch of which some rows have none, and why.
+package struct PartialRewards: Error, Sendable, CustomStringConvertible {
+    /// One a completion; those of `faults` do not count.
+    package var scores: [Double?]
+    /// What is wrong, by the completion's index.
+    package var faults: [Int: String]
+
+    package init(scores: [Double?], faults: [Int: String]) {
+        self.scores = scores
+        self.faults = faults
+    }
+
+    package var description: String {
+        guard let first = faults.keys.min(), let what = faults[first] else { return "no fault" }
+        return "completion \(first): \(what)"
+            + (faults.count > 1 ? " (and \(faults.count - 1) more)" : "")
+    }
+}
+
+extension RewardFunction {
+    /// Scores row by row; a row whose scoring throws is a fault of that row alone.
+    func eachScore(
+        _ completions: [ScoredCompletion], _ score: (ScoredCompletion) throws -> Double?
+    ) throws(PartialRewards) -> [Double?] {
+        var partial = PartialRewards(scores: [], faults: [:])
+        for (index, completion) in completions.enumerated() {
+            do {
+                partial.scores.append(try score(completion))
+            } catch {
+                partial.scores.append(nil)
+                partial.faults[index] = "\(error)"
+            }
+        }
+        guard partial.faults.isEmpty else { throw partial }
+        return partial.scores
+    }
+}
+
+/// A row that a reward function cannot score.
+struct RewardFault: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}

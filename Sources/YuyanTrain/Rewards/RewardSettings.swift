@@ -1,0 +1,207 @@
+import YuyanFormats
+
+/// A reward function that recipes can ask for by its kind.
+protocol ConfiguredReward: RewardFunction {
+    /// What recipes call it.
+    static var kind: String { get }
+
+    /// Reads the function's keys.
+    init(_ settings: inout RewardSettings) throws(RecipeError)
+}
+
+/// The keys of one entry of `reward_funcs`, read one by one; what is not read is an error.
+struct RewardSettings {
+    /// What metrics call the function.
+    let label: String
+    private let kind: String
+    let place: String
+    private let entries: [YAMLNode.Entry]
+    private var known: [String] = ["label"]
+
+    fileprivate init(
+        kind: String, label: String, place: String, entries: [YAMLNode.Entry], known: [String]
+    ) {
+        self.kind = kind
+        self.label = label
+        self.place = place
+        self.entries = entries
+        self.known += known
+    }
+
+    /// The node of a key, if it was given a value.
+    mutating func node(_ key: String) -> YAMLNode? {
+        known.append(key)
+        return entries.last { $0.key == key && !$0.value.isNull }?.value
+    }
+
+    /// The value of a key, or what holds without it.
+    mutating func value<Value: RecipeValue>(
+        _ key: String, _ fallback: Value
+    ) throws(RecipeError) -> Value {
+        guard let node = node(key) else { return fallback }
+        guard let value = Value(node) else {
+            throw fault(key, node.summary, expected: Value.expectation)
+        }
+        return value
+    }
+
+    /// A number that is not below a limit.
+    mutating func value(
+        _ key: String, _ fallback: Int, atLeast limit: Int
+    ) throws(RecipeError) -> Int {
+        let value = try value(key, fallback)
+        guard value >= limit else { throw fault(key, "\(value)", expected: "\(limit) or more") }
+        return value
+    }
+
+    /// The columns that hold the reference: `column`, or the usual names.
+    mutating func columns(_ usual: [String]) throws(RecipeError) -> [String] {
+        let columns = try value("column", [String]())
+        return columns.isEmpty ? usual : columns
+    }
+
+    /// A value that means nothing here.
+    func fault(_ key: String, _ found: String, expected: String) -> RecipeError {
+        let line = entries.last { $0.key == key }?.line ?? 0
+        let place = line > 0 ? "\(place.prefixBeforeLine):\(line)" : place
+        return .badValue(
+            place: place, key: "reward_funcs.\(kind).\(key)", found: found, expected: expected)
+    }
+
+    /// - Throws: `RecipeError` if a key was given that nothing has read.
+    fileprivate func finish() throws(RecipeError) {
+        for entry in entries where !known.contains(entry.key) {
+            let nearest = nearestNames(to: entry.key, in: known)
+            throw fault(
+                entry.key, "unknown",
+                expected: "one of \(known.sorted().joined(separator: ", "))"
+                    + (nearest.isEmpty ? "" : "; nearest: \(nearest[0])"))
+        }
+    }
+}
+
+extension String {
+    /// `file` of `file:line`.
+    fileprivate var prefixBeforeLine: String {
+        guard let colon = lastIndex(of: ":"), Int(self[index(after: colon)...]) != nil else {
+            return self
+        }
+        return String(self[..<colon])
+    }
+}
+
+/// The value of the recipe's key `reward_funcs`: names, or mappings with settings.
+///
+/// `[arithmetic, {name: length, target: 64}, {program: ./reward.py, timeout: 5}]`. A mapping names its
+/// function by `name`, or by `program` alone, and may give it another `label` for the metrics.
+public struct RecipeRewards: Sendable, Hashable {
+    /// Each entry as it was written.
+    public var nodes: [YAMLNode]
+
+    /// Takes entries as they are.
+    public init(_ nodes: [YAMLNode] = []) { self.nodes = nodes }
+
+    /// All kinds that are built in.
+    private static let kinds: [any ConfiguredReward.Type] = [
+        ArithmeticReward.self, ChoiceReward.self, RegexReward.self, JSONSchemaReward.self,
+        FormatReward.self, LengthReward.self, RepetitionReward.self, ProgramReward.self,
+    ]
+
+    /// Builds the functions.
+    ///
+    /// - Parameter place: The recipe, or file and line of the key, for messages.
+    /// - Throws: `RecipeError` naming the entry's kind and key.
+    package func functions(place: String) throws(RecipeError) -> [any RewardFunction] {
+        var functions: [any RewardFunction] = []
+        for node in nodes { functions.append(try Self.function(node, place: place)) }
+        return functions
+    }
+
+    /// Builds one function from its name or its mapping.
+    static func function(_ node: YAMLNode, place: String) throws(RecipeError) -> any RewardFunction
+    {
+        var place = place
+        if node.line > 0 { place = "\(place.prefixBeforeLine):\(node.line)" }
+        var entries: [YAMLNode.Entry] = []
+        let kind: String
+        switch node {
+        case .scalar(let text, _, _): kind = text
+        case .mapping(let found, _):
+            entries = found
+            let isProgram = found.contains { $0.key == "program" }
+            guard let name = found.last(where: { $0.key == "name" })?.value else {
+                guard isProgram else {
+                    throw .badValue(
+                        place: place, key: "reward_funcs", found: "a mapping without name",
+                        expected: "{name: length, …} or {program: ./reward.py, …}")
+                }
+                kind = "program"
+                break
+            }
+            guard let text = String(name) else {
+                throw .badValue(
+                    place: place, key: "reward_funcs", found: "the name \(name.summary)",
+                    expected: String.expectation)
+            }
+            kind = text
+        case .sequence:
+            throw .badValue(
+                place: place, key: "reward_funcs", found: "a list in the list",
+                expected: "names or mappings")
+        }
+        guard let type = kinds.first(where: { $0.kind == kind }) else {
+            let names = kinds.map { $0.kind }
+            let nearest = nearestNames(to: kind, in: names)
+            throw .badValue(
+                place: place, key: "reward_funcs", found: "'\(kind)'",
+                expected: "one of \(names.joined(separator: ", "))"
+                    + (nearest.isEmpty ? "" : "; nearest: \(nearest[0])"))
+        }
+        var label = kind
+        if let node = entries.last(where: { $0.key == "label" })?.value {
+            guard let text = String(node), !text.isEmpty else {
+                throw .badValue(
+                    place: place, key: "reward_funcs.\(kind).label", found: node.summary,
+                    expected: String.expectation)
+            }
+            label = text
+        }
+        var settings = RewardSettings(
+            kind: kind, label: label, place: place, entries: entries, known: ["name"])
+        let function = try type.init(&settings)
+        try settings.finish()
+        return function
+    }
+}
+
+extension RecipeRewards: RecipeValue {
+    static var expectation: String { "a list of reward functions: names, or mappings with a name" }
+
+    init?(_ node: YAMLNode) {
+        switch node {
+        case _ where node.isNull: self.init()
+        case .sequence(let items, _): self.init(items)
+        case .mapping: self.init([node])
+        case .scalar:
+            guard let names = [String](node) else { return nil }
+            self.init(names.map { .scalar($0, isQuoted: false, line: node.line) })
+        }
+    }
+
+    var node: YAMLNode { .sequence(nodes, line: 0) }
+}
+
+extension RewardSet.FaultPolicy: RecipeChoice {}
+
+extension RewardSet {
+    /// The set of a recipe's keys `reward_funcs`, `reward_weights` and `reward_faults`.
+    ///
+    /// - Throws: `RecipeError` for a function's settings, `RewardError` for the set as a whole.
+    package init(
+        _ rewards: RecipeRewards, weights: [Double], policy: FaultPolicy, place: String
+    ) throws {
+        try self.init(
+            try rewards.functions(place: place), weights: weights.isEmpty ? nil : weights,
+            policy: policy)
+    }
+}
