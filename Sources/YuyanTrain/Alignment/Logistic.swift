@@ -6,12 +6,8 @@
     import Darwin
 #endif
 
-/// The logistic function `1 / (1 + exp(-x))`, without overflow on either side.
-package func sigmoid(_ x: Double) -> Double {
-    guard x < 0 else { return 1 / (1 + exp(-x)) }
-    let power = exp(x)
-    return power / (1 + power)
-}
+/// The logistic function: 0 and 1 at the infinities.
+package func sigmoid(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
 
 /// `log(sigmoid(x))`, exact for large `x` of either sign; its derivative is `sigmoid(-x)`.
 package func logSigmoid(_ x: Double) -> Double { min(x, 0) - log1p(exp(-abs(x))) }

@@ -34,8 +34,11 @@ struct KLEstimatorTests {
                 #expect(value > 0, "\(estimator) at \(difference)")
             }
         }
-        // Where the textbook form of k3 cancels.
-        #expect(KLEstimator.k3.evaluated(policy: -1, reference: -1 + 1e-9).value > 0)
+        // Where the textbook form of k3 loses all its digits, half of the square is left.
+        let tiny = 0x1p-24
+        expectClose(
+            [KLEstimator.k3.evaluated(policy: tiny, reference: 0).value], [tiny * tiny / 2],
+            Tolerance(relative: 1e-6))
         for estimator in KLEstimator.allCases {
             #expect(estimator.evaluated(policy: -2, reference: -2).value == 0)
         }
