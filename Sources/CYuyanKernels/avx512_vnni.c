@@ -29,7 +29,7 @@ static inline __attribute__((always_inline)) vi dot_memory(vi acc, vs w, const i
 #define YK_TILE_INT16 6
 #define YK_SHARED_PAIRS 3
 #define YK_INT16_PANELS 2
-#define YK_COLUMNS_FLOAT 192
+#define YK_COLUMNS_FLOAT 144
 #define YK_COLUMNS_INT16 320
 #define YK_FEW_FLOAT 12
 #define YK_FEW_INT16 12

@@ -150,17 +150,40 @@ static void expand_int16(yk_format format, const uint8_t *panel, size_t columns,
   }
 }
 
+// One output of one row: a chain over the columns.
+static void matmul_lane(const float *w, size_t columns, const float *tile, size_t stride,
+                        int resume, float *place) {
+  float sum = resume ? *place : 0;
+  for (size_t k = 0; k < columns; k++) sum = fma32(w[k * YK_PANEL], tile[k * stride], sum);
+  *place = sum;
+}
+
 static void matmul_float(const float *weights, size_t panel_stride, size_t panels, size_t columns,
                          const float *tile, size_t stride, size_t count, int resume, float *y,
                          size_t y_stride, size_t y_panel_stride) {
-  for (size_t i = 0; i < count; i++) {
-    for (size_t r = 0; r < panels * YK_PANEL; r++) {
-      const float *w = weights + r / YK_PANEL * panel_stride + r % YK_PANEL;
-      float *place = y + (i * y_stride + r / YK_PANEL * y_panel_stride + r % YK_PANEL);
-      float sum = resume ? *place : 0;
-      for (size_t k = 0; k < columns; k++)
-        sum = fma32(w[k * YK_PANEL], tile[k * stride + i], sum);
-      *place = sum;
+  for (size_t i = 0; i < count; i++)
+    for (size_t r = 0; r < panels * YK_PANEL; r++)
+      matmul_lane(weights + r / YK_PANEL * panel_stride + r % YK_PANEL, columns, tile + i, stride,
+                  resume, y + (i * y_stride + r / YK_PANEL * y_panel_stride + r % YK_PANEL));
+}
+
+static void product_float(const yk_product *job) {
+  for (size_t t = 0; t < job->rows; t++) {
+    size_t tile = t / job->tile_rows, i = t % job->tile_rows;
+    for (size_t r = 0; r < job->width; r++) {
+      size_t panel = r / YK_PANEL, lane = r % YK_PANEL;
+      float *place = job->y + (t * job->y_stride + panel * job->y_panel_stride + lane);
+      matmul_lane(job->panels + panel * job->panel_stride + lane, job->columns,
+                  job->tiles + tile * job->columns * job->tile_rows + i, job->tile_rows,
+                  job->resume, place);
+      if (job->added_columns) {
+        float added;
+        matmul_lane(job->added_panels + panel * job->added_panel_stride + lane,
+                    job->added_columns,
+                    job->added_tiles + tile * job->added_columns * job->tile_rows + i,
+                    job->tile_rows, 0, &added);
+        *place = *place + added;
+      }
     }
   }
 }
@@ -452,7 +475,8 @@ static float read_sum(const float *x, size_t n) {
 
 const yk_kernels yk_scalar_kernels = {
     YK_ISA_SCALAR, "scalar", 4, 4, 256, 256, 4, 4,
-    tile_float_pack, tile_int16_pack, expand_float, expand_int16, matmul_float, matmul_int16,
+    tile_float_pack, tile_int16_pack, expand_float, expand_int16, matmul_float, product_float,
+    matmul_int16,
     matvec_float, matvec_int16, few_float_pack, few_int16_pack, few_float, few_int16,
     rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
     exponential, maximum, argmax, sum_exp, softmax, yk_sampling_exp, yk_key_range,

@@ -264,7 +264,8 @@ static float read_sum(const float *x, size_t n) {
 const yk_kernels YK_NAME = {
     YK_ISA, YK_LABEL, YK_TILE_FLOAT, YK_TILE_INT16, YK_COLUMNS_FLOAT, YK_COLUMNS_INT16,
     YK_FEW_FLOAT, YK_FEW_INT16,
-    tile_float_pack, tile_int16_pack, expand_float, expand_int16, matmul_float, matmul_int16,
+    tile_float_pack, tile_int16_pack, expand_float, expand_int16, matmul_float, product_float,
+    matmul_int16,
     matvec_float, matvec_int16, few_float_pack, few_int16_pack, few_float, few_int16,
     rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
     exponential, maximum, argmax, sum_exp, softmax, sampling_exp, key_range,

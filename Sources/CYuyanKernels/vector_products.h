@@ -129,17 +129,33 @@ static void expand_int16(yk_format format, const uint8_t *panel, size_t columns,
 #undef BODY
 }
 
+// Where the sums of a tile of rows begin and end, vectors of a panel `panel` floats apart.
+typedef struct yk_sums {
+  const float *from;  // where they go on; NULL begins at zero
+  size_t from_stride, from_panel;
+  int adds;           // they begin at zero, and what is at `from` is added at the end
+  float *to;
+  size_t to_stride, to_panel;
+  const float *soon;  // strides as `to`: will be written soon; NULL if nothing is known
+  const float *next;  // panels that come later: a line of them is fetched with every four columns
+} yk_sums;
+
 INLINE void tile_matmul_float(const float *w, size_t step, size_t panel_stride, size_t panels,
                               size_t columns, const float *tile, size_t stride, size_t count,
-                              int resume, float *y, size_t y_stride, size_t y_panel_stride) {
+                              int fetches, yk_sums s) {
   vf sum[YK_FLOAT_PANELS][YK_TILE_FLOAT];
-  UNROLL for (size_t p = 0; p < panels; p++)
-    UNROLL for (size_t i = 0; i < count; i++)
-      sum[p][i] = resume ? loadf(y + i * y_stride + p * y_panel_stride) : splat(0);
-  // The place of the next tile's sums, as a rule.
-  UNROLL for (size_t i = 0; i < count; i++)
+  if (s.from && !s.adds) {
     UNROLL for (size_t p = 0; p < panels; p++)
-      __builtin_prefetch(y + (i + count) * y_stride + p * y_panel_stride, 1, 3);
+      UNROLL for (size_t i = 0; i < count; i++)
+        sum[p][i] = loadf(s.from + i * s.from_stride + p * s.from_panel);
+  } else {
+    UNROLL for (size_t p = 0; p < panels; p++)
+      UNROLL for (size_t i = 0; i < count; i++) sum[p][i] = splat(0);
+  }
+  if (s.soon)
+    UNROLL for (size_t i = 0; i < count; i++)
+      UNROLL for (size_t p = 0; p < panels; p++)
+        __builtin_prefetch(s.soon + i * s.to_stride + p * s.to_panel, 1, 3);
 #define STEP(j)                                                                                   \
   {                                                                                               \
     vf row[YK_FLOAT_PANELS];                                                                      \
@@ -150,13 +166,19 @@ INLINE void tile_matmul_float(const float *w, size_t step, size_t panel_stride, 
     }                                                                                             \
   }
   size_t k = 0;
-  for (; k + 4 <= columns; k += 4, w += 4 * step, tile += 4 * stride)
+  for (; k + 4 <= columns; k += 4, w += 4 * step, tile += 4 * stride, s.next += YK_PANEL) {
+    if (fetches) __builtin_prefetch(s.next, 0, 2);
     UNROLL for (size_t j = 0; j < 4; j++) STEP(j)
+  }
   for (; k < columns; k++, w += step, tile += stride) STEP(0)
 #undef STEP
+  if (s.adds)
+    UNROLL for (size_t i = 0; i < count; i++)
+      UNROLL for (size_t p = 0; p < panels; p++)
+        sum[p][i] = loadf(s.from + i * s.from_stride + p * s.from_panel) + sum[p][i];
   UNROLL for (size_t i = 0; i < count; i++)
     UNROLL for (size_t p = 0; p < panels; p++)
-      storef(y + i * y_stride + p * y_panel_stride, sum[p][i]);
+      storef(s.to + i * s.to_stride + p * s.to_panel, sum[p][i]);
 }
 
 #define COUNT_CASES(body)                                                                         \
@@ -176,27 +198,45 @@ INLINE void tile_matmul_float(const float *w, size_t step, size_t panel_stride, 
 // All panels over one tile of up to YK_TILE_FLOAT rows.
 INLINE void panels_matmul_float(const float *weights, size_t step, size_t panel_stride,
                                 size_t panels, size_t columns, const float *tile, size_t stride,
-                                size_t count, int resume, float *y, size_t y_stride,
-                                size_t y_panel_stride) {
+                                size_t count, int fetches, yk_sums s) {
 #define CALL(together, n)                                                                         \
   if (n <= YK_TILE_FLOAT)                                                                         \
-  tile_matmul_float(weights + p * panel_stride, step, panel_stride, together, columns, tile,      \
-                    stride, n <= YK_TILE_FLOAT ? n : 1, resume, y + p * y_panel_stride, y_stride, \
-                    y_panel_stride)
-  size_t p = 0;
+  tile_matmul_float(weights, step, panel_stride, together, columns, tile, stride,                 \
+                    n <= YK_TILE_FLOAT ? n : 1, fetches, s)
+  for (size_t p = 0; p < panels;) {
 #if YK_FLOAT_PANELS == 2
-  for (; p + 2 <= panels; p += 2) {
+    size_t together = panels - p >= 2 ? 2 : 1;
 #define BODY(n) CALL(2, n)
-    switch (count) { COUNT_CASES(BODY) default: break; }
+    if (together == 2) switch (count) { COUNT_CASES(BODY) default: break; }
 #undef BODY
-  }
+    else
+#else
+    size_t together = 1;
 #endif
-  for (; p < panels; p++) {
 #define BODY(n) CALL(1, n)
     switch (count) { COUNT_CASES(BODY) default: break; }
 #undef BODY
+    p += together;
+    weights += together * panel_stride;
+    if (s.from) s.from += together * s.from_panel;
+    if (s.soon) s.soon += together * s.to_panel;
+    s.to += together * s.to_panel;
   }
 #undef CALL
+}
+
+// Packed panels over one packed tile.
+static __attribute__((noinline)) void multiply_tile(const float *weights, size_t panel_stride,
+                                                    size_t panels, size_t columns,
+                                                    const float *tile, size_t count,
+                                                    const yk_sums *s) {
+  panels_matmul_float(weights, YK_PANEL, panel_stride, panels, columns, tile, YK_TILE_FLOAT, count,
+                      1, *s);
+}
+
+INLINE yk_sums sums_in_place(int resume, float *y, size_t stride, size_t panel, size_t count) {
+  return (yk_sums){resume ? y : NULL, stride, panel, 0, y, stride, panel, y + count * stride,
+                   y};
 }
 
 // As matmul_float, of any number of rows, panels whose columns lie `step` floats apart and which
@@ -210,19 +250,93 @@ static __attribute__((noinline)) void multiply_rows(const float *weights, size_t
   for (size_t i = 0; i < rows; i += YK_TILE_FLOAT) {
     size_t count = rows - i < YK_TILE_FLOAT ? rows - i : YK_TILE_FLOAT;
     panels_matmul_float(weights, step, panel_stride, panels, columns, tile + i, stride, count,
-                        resume, y + i * y_stride, y_stride, y_panel_stride);
+                        0, sums_in_place(resume, y + i * y_stride, y_stride, y_panel_stride, count));
   }
 }
 
 static void matmul_float(const float *weights, size_t panel_stride, size_t panels, size_t columns,
                          const float *tile, size_t stride, size_t count, int resume, float *y,
                          size_t y_stride, size_t y_panel_stride) {
-  if (stride == YK_TILE_FLOAT)
-    panels_matmul_float(weights, YK_PANEL, panel_stride, panels, columns, tile, YK_TILE_FLOAT,
-                        count, resume, y, y_stride, y_panel_stride);
-  else
+  if (stride == YK_TILE_FLOAT) {
+    yk_sums s = sums_in_place(resume, y, y_stride, y_panel_stride, count);
+    multiply_tile(weights, panel_stride, panels, columns, tile, count, &s);
+  } else {
     multiply_rows(weights, YK_PANEL, panel_stride, panels, columns, tile, stride, count, resume, y,
                   y_stride, y_panel_stride);
+  }
+}
+
+INLINE yk_sums sums_elsewhere(float *sums, size_t stride, const float *next) {
+  return (yk_sums){sums, stride, YK_PANEL, 0, sums, stride, YK_PANEL, NULL, next};
+}
+INLINE void end_in(yk_sums *s, float *y, const yk_product *job) {
+  s->to = y;
+  s->to_stride = job->y_stride;
+  s->to_panel = job->y_panel_stride;
+  s->soon = y;
+}
+
+// The panels that registers hold together, over all rows. Columns are taken in pieces whose panels
+// stay in the first-level cache. Sums that wait for the next piece lie in contiguous memory, where
+// they neither collide in a cache nor touch a page for each row.
+INLINE void product_of_panels(const yk_product *job, const float *panels, const float *added,
+                              size_t count, float *y, size_t width, const float *next) {
+  size_t columns = job->columns, rows = job->rows, stride = count * YK_PANEL;
+  size_t pieces = (columns + YK_COLUMNS_FLOAT - 1) / YK_COLUMNS_FLOAT;
+  size_t piece = pieces > 1 ? ((columns + pieces - 1) / pieces + 15) / 16 * 16 : columns;
+  int is_whole = width == stride;
+  if (!is_whole && job->resume)
+    for (size_t t = 0; t < rows; t++) {
+      memset(job->sums + t * stride, 0, stride * sizeof(float));
+      memcpy(job->sums + t * stride, y + t * job->y_stride, width * sizeof(float));
+    }
+  size_t first = 0;
+  do {
+    size_t length = columns - first < piece ? columns - first : piece, end = first + length;
+    const float *soon = end < columns ? panels + end * YK_PANEL : next;
+    for (size_t i = 0; i * YK_TILE_FLOAT < rows; i++) {
+      size_t row = i * YK_TILE_FLOAT;
+      size_t n = rows - row < YK_TILE_FLOAT ? rows - row : YK_TILE_FLOAT;
+      float *sums = job->sums + row * stride, *place = y + row * job->y_stride;
+      // Each tile fetches its share of the piece that comes next, of one panel after the other.
+      size_t line = i / count * (length / 4);
+      yk_sums s = sums_elsewhere(
+          sums, stride,
+          soon + i % count * job->panel_stride + (line < piece ? line : 0) * YK_PANEL);
+      if (first == 0 && !job->resume) s.from = NULL;
+      if (first == 0 && job->resume && is_whole) {
+        s.from = place;
+        s.from_stride = job->y_stride;
+        s.from_panel = job->y_panel_stride;
+      }
+      if (end == columns && is_whole && !added) end_in(&s, place, job);
+      multiply_tile(panels + first * YK_PANEL, job->panel_stride, count, length,
+                    job->tiles + (i * columns + first) * YK_TILE_FLOAT, n, &s);
+      if (end < columns || !added) continue;
+      s = sums_elsewhere(sums, stride, panels);
+      s.adds = 1;
+      if (is_whole) end_in(&s, place, job);
+      multiply_tile(added, job->added_panel_stride, count, job->added_columns,
+                    job->added_tiles + i * job->added_columns * YK_TILE_FLOAT, n, &s);
+    }
+    first = end;
+  } while (first < columns);
+  if (!is_whole)
+    for (size_t t = 0; t < rows; t++)
+      memcpy(y + t * job->y_stride, job->sums + t * stride, width * sizeof(float));
+}
+
+static void product_float(const yk_product *job) {
+  for (size_t p = 0; p < job->panel_count; p += YK_FLOAT_PANELS) {
+    size_t left = job->panel_count - p, count = left < YK_FLOAT_PANELS ? left : YK_FLOAT_PANELS;
+    size_t width = job->width - p * YK_PANEL;
+    if (width > count * YK_PANEL) width = count * YK_PANEL;
+    const float *panels = job->panels + p * job->panel_stride;
+    const float *added =
+        job->added_columns ? job->added_panels + p * job->added_panel_stride : NULL;
+    product_of_panels(job, panels, added, count, job->y + p * job->y_panel_stride, width,
+                      left > count ? panels + count * job->panel_stride : panels);
+  }
 }
 
 INLINE void tile_matmul_int16(int has_minimum, int parts, yk_expanded16 weights, size_t panels,

@@ -52,8 +52,10 @@ static void tile_float_pack(const float *x, size_t row_stride, size_t count, siz
       row[i] = i < count ? loadf(x + i * row_stride + k) : splat(0);
     transpose16(row);
     UNROLL for (size_t j = 0; j < 16; j++) {
-      if (j == 15) memcpy(out + (k + j) * stride, &row[j], stride * sizeof(float));
-      else storef(out + (k + j) * stride, row[j]);
+      float *place = out + (k + j) * stride;
+      if (j < 15) storef(place, row[j]);
+      else if (stride == YK_TILE_FLOAT) memcpy(place, &row[j], YK_TILE_FLOAT * sizeof(float));
+      else memcpy(place, &row[j], stride * sizeof(float));
     }
   }
   for (; k < columns; k++)

@@ -18,6 +18,8 @@ public final class Device: Sendable {
     public let precision: Precision
     let kernels: Kernels
     let scratch: WorkerScratch
+    /// For the unfinished sums of a product, beside what `scratch` holds for it.
+    let sums: WorkerScratch
     let weights: WeightArena
     /// What operations record themselves on; nil when serving.
     package let training: TrainingPass?
@@ -54,6 +56,7 @@ public final class Device: Sendable {
         self.precision = precision
         kernels = Kernels(table: table)
         scratch = WorkerScratch(workers: threads)
+        sums = WorkerScratch(workers: threads)
         self.weights = weights
         training = nil
     }
@@ -74,6 +77,7 @@ public final class Device: Sendable {
         precision = other.precision
         kernels = other.kernels
         scratch = other.scratch
+        sums = other.sums
         self.weights = weights
         self.training = training
     }

@@ -51,7 +51,7 @@ func evenBlocks(_ tiles: Int, bytesEach: Int) -> [Range<Int>] {
 }
 
 /// What a block of tiles may take of a second-level cache, which is 1 MiB or more.
-private let secondLevelBytes = 512 << 10
+private let secondLevelBytes = 640 << 10
 
 /// Packs the rows of `x` `[T, C]` as tiles: tokens are the tiles' rows, columns their terms.
 func packedTiles(_ x: Tensor, on device: Device) -> FloatTiles {
@@ -129,30 +129,43 @@ func forEachPiece(of length: Int, limit: Int, _ body: (Range<Int>) -> Void) {
     for first in stride(from: 0, to: length, by: size) { body(first..<min(first + size, length)) }
 }
 
+/// What a low-rank update adds to the sums of a product: a product of its own, of few terms.
+struct AddedProduct {
+    let panels: FloatPanels
+    /// As the product's tiles, with the update's inner product.
+    let tiles: FloatTiles
+
+    /// The panels from number `index` on.
+    func from(_ index: Int) -> AddedProduct {
+        AddedProduct(panels: panels.from(index), tiles: tiles)
+    }
+}
+
 extension Device {
     /// Some panels times some tiles; the sums in `target` go on with `resume`.
     ///
-    /// The terms are taken in pieces whose panels stay in the first-level cache while every tile
-    /// meets them.
+    /// - Parameter added: Summed by itself, from zero, and added to the finished sums.
     func multiply(
         _ panels: FloatPanels, by tiles: FloatTiles, _ block: Range<Int>, resume: Bool = false,
-        into target: PanelTarget
+        adding added: AddedProduct? = nil, into target: PanelTarget, worker: Int
     ) {
-        let table = kernels.table.pointee
-        guard let kernel = table.matmul_float else { return }
-        forEachPiece(of: panels.length, limit: table.columns_float) { piece in
-            let goesOn = resume || piece.lowerBound > 0
-            for tile in block {
-                let count = tiles.rows(tile)
-                target.write(first: tile * tiles.stride, count: count, resume: goesOn) {
-                    y, rowStride, panelStride in
-                    kernel(
-                        panels.start + piece.lowerBound * Int(YK_PANEL), panels.stride,
-                        target.panels, piece.count,
-                        tiles.tile(tile) + piece.lowerBound * tiles.stride, tiles.stride, count,
-                        goesOn ? 1 : 0, y, rowStride, panelStride)
-                }
-            }
-        }
+        let first = block.lowerBound * tiles.stride
+        let rows = min(block.upperBound * tiles.stride, tiles.count) - first
+        let sums = sums.bytes(
+            rows * 2 * Int(YK_PANEL) * MemoryLayout<Float>.stride, worker: worker)
+        var job = yk_product(
+            panels: panels.start, panel_stride: panels.stride, panel_count: target.panels,
+            columns: panels.length, tiles: tiles.tile(block.lowerBound), tile_rows: tiles.stride,
+            rows: rows, resume: resume ? 1 : 0, y: target.start + first * target.rowStride,
+            y_stride: target.rowStride, y_panel_stride: target.panelStride, width: target.width,
+            added_panels: added?.panels.start, added_panel_stride: added?.panels.stride ?? 0,
+            added_columns: added?.panels.length ?? 0,
+            added_tiles: added.map { UnsafePointer($0.tiles.tile(block.lowerBound)) },
+            sums: sums.assumingMemoryBound(to: Float.self))
+        kernels.table.pointee.product_float(&job)
     }
+
+    /// How many pairs of panels a job takes: some, so that each fetches the panels of the next, but
+    /// few enough that the workers end together.
+    func pairsTogether(_ jobs: Int) -> Int { max(1, min(4, jobs / (8 * pool.threadCount))) }
 }

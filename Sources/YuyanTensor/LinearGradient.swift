@@ -119,13 +119,14 @@ private func addWeightGradients(
         next += panels[next].isLast ? 1 : 2
     }
     let blocks = tiles.blocks
-    device.pool.parallel(blocks.count * pairs.count) { index, _ in
+    device.pool.parallel(blocks.count * pairs.count) { index, worker in
         let (panel, count) = pairs[index % pairs.count]
         device.multiply(
             FloatPanels(
                 start: start + panel * lanes * rows.count, stride: lanes * rows.count,
                 length: rows.count), by: tiles, blocks[index / pairs.count], resume: resume,
-            into: PanelTarget(gradient: panels[panel].gradient, rows: inputs, panels: count))
+            into: PanelTarget(gradient: panels[panel].gradient, rows: inputs, panels: count),
+            worker: worker)
     }
 }
 
@@ -249,13 +250,15 @@ private func multiplyAll(
     on device: Device
 ) {
     let blocks = tiles.blocks
-    let pairs = (panels.count + 1) / 2
+    let together = 2 * device.pairsTogether(blocks.count * (panels.count + 1) / 2)
+    let parts = (panels.count + together - 1) / together
     let all = panels.panels
-    device.pool.parallel(blocks.count * pairs) { index, _ in
-        let panel = index % pairs * 2
+    device.pool.parallel(blocks.count * parts) { index, worker in
+        let panel = index % parts * together
         device.multiply(
-            all.from(panel), by: tiles, blocks[index / pairs], resume: resume,
+            all.from(panel), by: tiles, blocks[index / parts], resume: resume,
             into: PanelTarget(
-                dx, first: panel * Int(YK_PANEL), panels: min(2, panels.count - panel)))
+                dx, first: panel * Int(YK_PANEL), panels: min(together, panels.count - panel)),
+            worker: worker)
     }
 }

@@ -19,7 +19,9 @@ public func linear(_ x: Tensor, _ weights: [PackedMatrix], on device: Device) ->
     } else if tokens <= fewTokens, weights.allSatisfy({ device.multipliesFew($0) }) {
         multiplyFewTokens(x, weights, rounds: rounds, into: outputs, on: device)
     } else {
-        multiplyTiles(x, weights, rounds: rounds, into: outputs, on: device)
+        let tiles16 = rounds.contains(true) ? packedTiles16(x, on: device) : nil
+        let tiles = rounds.contains(false) ? packedTiles(x, on: device) : nil
+        multiplyTiles(tiles16, tiles, weights, rounds: rounds, into: outputs, on: device)
     }
     device.record(
         "linear", &outputs, from: [x.source] + weights.map { $0.parameter.map { .parameter($0) } }
@@ -90,14 +92,19 @@ private func multiplyOneToken(
 
 // MARK: - Many tokens: expand a pair of panels once, meet every tile of tokens
 
-private func multiplyTiles(
-    _ x: Tensor, _ weights: [PackedMatrix], rounds: [Bool], into outputs: [Tensor],
-    on device: Device
+/// Multiplies packed rows with some weights, those that round their input with `tiles16`.
+///
+/// - Parameter added: What is added to each weight's product; none for those that round.
+func multiplyTiles(
+    _ tiles16: Tile16Buffer?, _ tilesFloat: FloatTiles?, _ weights: [PackedMatrix],
+    rounds: [Bool], adding added: [AddedProduct?] = [], into outputs: [Tensor], on device: Device
 ) {
-    let tiles16 = rounds.contains(true) ? packedTiles16(x, on: device) : nil
-    let tilesFloat = rounds.contains(false) ? packedTiles(x, on: device) : nil
-    // Two panels at a time: the kernels keep both in registers.
-    let jobs = panelRanges(weights, bytesEach: 0, multiple: 2)
+    // Two panels at a time: the kernels keep both in registers. Those that need no widening are
+    // taken by the pair of pairs.
+    let pairs = weights.reduce(0) { $0 + ($1.panelCount + 1) / 2 }
+    let isReady = weights.allSatisfy { $0.format == YK_F32 }
+    let together = isReady ? device.pairsTogether(pairs * (tilesFloat?.blocks.count ?? 1)) : 1
+    let jobs = panelRanges(weights, bytesEach: 0, multiple: 2 * together)
     var parts: [(range: PanelRange, tiles: Range<Int>)] = []
     for weight in weights.indices {
         let blocks = (rounds[weight] ? tiles16?.blocks : tilesFloat?.blocks) ?? []
@@ -115,7 +122,9 @@ private func multiplyTiles(
             multiply(weight, expanded, by: tiles16, block, into: target, on: device)
         } else if let tilesFloat {
             let panels = widenedPanels(weight, range, worker: worker, on: device)
-            device.multiply(panels, by: tilesFloat, block, into: target)
+            let added = added.isEmpty ? nil : added[range.weight]?.from(range.first)
+            device.multiply(
+                panels, by: tilesFloat, block, adding: added, into: target, worker: worker)
         }
     }
 }

@@ -84,6 +84,58 @@ struct KernelProductTests {
     }
 
     @Test(
+        "multiply tiles of rows and add a second product to the scalar bits", arguments: vectorSets)
+    func tiledProduct(_ set: InstructionSet) {
+        let vector = kernels(set)
+        var random = SeededGenerator(seed: 3)
+        for columns in [0, 1, 5, 16, 143, 144, 145, 300, 577] {
+            for panels in 1...5 {
+                for missing in [0, 1, 15] {
+                    for added in [0, 1, 16, 17] {
+                        expectProduct(
+                            vector, columns: columns, panels: panels, missing: missing,
+                            added: added, &random)
+                    }
+                }
+            }
+        }
+    }
+
+    private func expectProduct(
+        _ vector: yk_kernels, columns: Int, panels: Int, missing: Int, added: Int,
+        _ random: inout SeededGenerator
+    ) {
+        let tileRows = vector.tile_float
+        let rows = 2 * tileRows + 1
+        let width = panels * 16 - missing
+        func numbers(_ count: Int) -> Aligned<Float> {
+            Aligned(random.floats(count + 1, .ordinary), fill: 0)
+        }
+        let (weights, tiles) = (numbers(panels * columns * 16), numbers(3 * tileRows * columns))
+        let (ups, inner) = (numbers(panels * added * 16), numbers(3 * tileRows * added))
+        defer { keepAlive(weights, tiles, ups, inner) }
+        for resume in [Int32(0), 1] {
+            let y = [kernels(.scalar), vector].map { table in
+                let y = Aligned<Float>(rows * width, repeating: 7)
+                let sums = Aligned<Float>(rows * 32, repeating: 7)
+                defer { keepAlive(sums, y) }
+                var job = yk_product(
+                    panels: weights.pointer, panel_stride: columns * 16, panel_count: panels,
+                    columns: columns, tiles: tiles.pointer, tile_rows: tileRows, rows: rows,
+                    resume: resume, y: y.pointer, y_stride: width, y_panel_stride: 16,
+                    width: width, added_panels: ups.pointer, added_panel_stride: added * 16,
+                    added_columns: added, added_tiles: inner.pointer, sums: sums.pointer)
+                table.product_float(&job)
+                #expect(y.isIntact && sums.isIntact)
+                return y
+            }
+            #expect(
+                y[0].bits == y[1].bits,
+                "\(panels) panels of \(columns), \(missing) missing, \(added) added, \(resume)")
+        }
+    }
+
+    @Test(
         "round activations and multiply them in 16 bits to the scalar bits",
         arguments: vectorSets, WeightFormat.blocks)
     func integerPath(_ set: InstructionSet, _ format: WeightFormat) {

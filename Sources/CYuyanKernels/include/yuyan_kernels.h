@@ -83,6 +83,24 @@ typedef struct yk_expanded16 {
   size_t panel_bytes;
 } yk_expanded16;
 
+/// Float32 panels times rows packed in tiles: y[t * y_stride + p * y_panel_stride + r], r < 16.
+typedef struct yk_product {
+  const float *panels;       ///< [panel_count][columns][16], panel_stride floats apart
+  size_t panel_stride, panel_count, columns;
+  const float *tiles;        ///< [tiles][columns][tile_rows], from tile_float_pack
+  size_t tile_rows;          ///< tile_float of these kernels; the scalar ones take any
+  size_t rows;               ///< T: the last tile may have fewer than tile_rows
+  int resume;                ///< whether the sums in y go on
+  float *y;
+  size_t y_stride, y_panel_stride;
+  size_t width;              ///< outputs that exist; those behind them are not written
+  const float *added_panels; ///< likewise [panel_count][added_columns][16]: their product with
+  size_t added_panel_stride; ///< added_tiles, a sum from zero, is added to each finished sum
+  size_t added_columns;      ///< 0 if there is none
+  const float *added_tiles;  ///< [tiles][added_columns][tile_rows]
+  float *sums;               ///< scratch: 32 floats for each row
+} yk_product;
+
 typedef enum yk_kv_type { YK_KV_F32, YK_KV_F16, YK_KV_Q8 } yk_kv_type;
 
 /// Attention of consecutive queries of one sequence over the paged keys and values of one KV head.
@@ -162,6 +180,8 @@ typedef struct yk_kernels {
   void (*matmul_float)(const float *weights, size_t panel_stride, size_t panels, size_t columns,
                        const float *tile, size_t stride, size_t count, int resume, float *y,
                        size_t y_stride, size_t y_panel_stride);
+  /// Panels times whole tiles of rows, and what a low-rank update adds.
+  void (*product_float)(const yk_product *job);
   void (*matmul_int16)(yk_format format, yk_expanded16 weights, size_t panels, size_t columns,
                        yk_tile16 tile, size_t stride, size_t count, int resume, float *y,
                        size_t y_stride);

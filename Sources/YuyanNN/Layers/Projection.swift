@@ -78,15 +78,16 @@ func project(
     }
     // An adapter of all rows shares the pass: its inner products are further weights of one input.
     let shared = adapters?.sharedUpdates(of: projections, rowCount: x.rowCount, on: device)
-    var products = linear(x, weights + (shared ?? []).map(\.update.down), on: device)
+    var products: [Tensor]
     if let shared {
-        // A copy: a slice would share the products' memory, which is about to be written.
-        let inner = Array(products[weights.count...])
-        products.removeLast(shared.count)
-        for ((index, update), inner) in zip(shared, inner) {
-            products[index].add(update, inner: inner, at: nil, on: device)
+        let terms = shared.map { index, update in
+            LowRankTerm(
+                target: index, down: update.down, up: update.up, scale: update.scale,
+                gain: update.gain)
         }
+        products = linear(x, weights, updatedBy: terms, on: device)
     } else {
+        products = linear(x, weights, on: device)
         adapters?.update(&products, of: projections, input: x, on: device)
     }
     return zip(projections, products).map { $0.finish($1, input: x, on: device) }
