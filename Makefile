@@ -18,7 +18,7 @@ need = $(if $(shell command -v $1),,$(error $1 is missing: $2))
 
 .DEFAULT_GOAL := help
 .PHONY: help run build model test test-models lint fuzz check-neon page goldens bench-peers \
-        bench-serve bench-train test-clients test-page soak clean
+        bench-serve bench-train bench-align test-clients test-page soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -70,6 +70,9 @@ bench-serve: build model ## Compare `yuyan serve` with llama-server, built here
 
 bench-train: build model ## Compare `yuyan train` with PyTorch, transformers and peft
 	@scripts/bench-train
+
+bench-align: build model ## Compare alignment with trl
+	@scripts/bench-align
 
 test-clients: build model ## Point openai, anthropic, langchain, lm-eval and others at the server
 	@python=$$(scripts/client-venv) && cd Tools/clients && \

@@ -10,6 +10,7 @@ enum OpenAPI {
             ("/v1/chat/completions", "Answer a conversation", tables.chat, true),
             ("/v1/completions", "Continue a text", tables.completions, true),
             ("/v1/embeddings", "Turn texts into vectors", tables.embeddings, false),
+            ("/v1/score", "Score texts with a reward model", tables.score, false),
             ("/v1/responses", "Answer a conversation, as items", tables.responses, true),
             ("/v1/messages", "Answer a conversation, as Anthropic does", tables.messages, true),
             (

@@ -36,6 +36,7 @@ extension Service {
         case "/completions": return Endpoint(path: "/v1/completions")
         case "/models": return Endpoint(path: "/v1/models")
         case "/embeddings": return Endpoint(path: "/v1/embeddings")
+        case "/v1/score/evaluation": return Endpoint(path: "/v1/score")
         case let path where path.hasPrefix("/v1/models/"):
             return Endpoint(path: "/v1/models/{id}", id: String(path.dropFirst(11)))
         default: return Endpoint(path: request.path)
@@ -51,6 +52,7 @@ extension Service {
         case ("GET", "/v1/models"): return .json(models())
         case ("GET", "/v1/models/{id}"): return .json(try model(endpoint.id))
         case ("POST", "/v1/embeddings"): return try await embeddings(request, timer)
+        case ("POST", "/v1/score"): return try await score(request, timer)
         case ("POST", "/v1/responses"): return try await responses(request, timer)
         case ("POST", "/v1/messages"): return try await messages(request, timer)
         case ("POST", "/v1/messages/count_tokens"): return .json(try countTokens(request))

@@ -10,6 +10,8 @@ extension Service {
         ServiceRoute("GET", "/v1/models/{id}"),
         ServiceRoute("POST", "/v1/embeddings"),
         ServiceRoute("POST", "/embeddings"),
+        ServiceRoute("POST", "/v1/score"),
+        ServiceRoute("POST", "/v1/score/evaluation"),
         ServiceRoute("POST", "/v1/responses"),
         ServiceRoute("POST", "/v1/messages"),
         ServiceRoute("POST", "/v1/messages/count_tokens"),

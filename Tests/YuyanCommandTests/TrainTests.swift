@@ -210,7 +210,7 @@ struct TrainTests {
     func mistakes() throws {
         for (more, reason) in [
             (["--lerning_rate", "1"], "learning_rate"), (["--lora_rank", "x"], "whole number"),
-            (["--stage", "dpo"], "alignment"),
+            (["--stage", "grpo"], "reward_funcs"),
         ] {
             let result = try Binary.run(arguments("wrong", more))
             #expect(result.status == 64 && result.errors.contains(reason), "\(result)")

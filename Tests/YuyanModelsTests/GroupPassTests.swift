@@ -64,7 +64,8 @@ struct GroupPassTests {
         let this = try GroupCase(name)
         let shared = this.model.logProbabilities(of: this.groups, on: this.device)
         let alone = this.model.logProbabilities(of: this.alone, on: this.device)
-        #expect(FloatBits(shared.flatMap { $0.flatMap { $0 } }) == FloatBits(alone.flatMap { $0[0] }))
+        #expect(
+            FloatBits(shared.flatMap { $0.flatMap { $0 } }) == FloatBits(alone.flatMap { $0[0] }))
         #expect(shared.map { $0.map(\.count) } == this.groups.map { $0.answers.map(\.count) })
         let whole = this.alone.map { $0.prompt + $0.answers[0] }
         let training = this.model.logProbabilities(
@@ -80,7 +81,8 @@ struct GroupPassTests {
         #expect(FloatBits(alone.flatMap { $0[0] }) == FloatBits(expected))
     }
 
-    @Test("give the gradient of answers that each have their own", arguments: models, [true, false])
+    @Test(
+        "give the gradient of answers that each have their own", arguments: models, [true, false])
     func sameGradient(_ name: String, _ adapted: Bool) throws {
         let this = try GroupCase(name, adapted: adapted)
         let options = GroupPassOptions()
@@ -124,7 +126,7 @@ struct GroupPassTests {
         let plain = try TrainableModel(
             ModelCase(folder: "qwen2").checkpoint, method: .full, on: this.device)
         var options = GroupPassOptions()
-        options.usesAdapter = false
+        options.adapter = .none
         let found = this.model.logProbabilities(of: this.groups, options, on: this.device)
         #expect(found == plain.logProbabilities(of: this.groups, on: this.device))
         #expect(found != this.model.logProbabilities(of: this.groups, on: this.device))

@@ -14,6 +14,16 @@ public struct TokenLogProbabilities: Hashable, Sendable {
     public var chosen: TokenLogProbability
     /// The best tokens, most likely first, ties by ascending id.
     public var top: [TokenLogProbability]
+    /// What the token was drawn from; nil unless a request records that.
+    public var draw: TokenDraw?
+}
+
+/// The distribution that a token was drawn from, after temperature and truncation.
+public struct TokenDraw: Hashable, Sendable {
+    /// Natural logarithm of the chosen token's probability there.
+    public var logProbability: Float
+    /// The tokens that could be drawn, in ascending order; empty for all of them.
+    public var support: [Int32]
 }
 
 /// Log-probability of a token, and the most likely tokens with theirs, from raw logits.
@@ -47,6 +57,27 @@ public func logProbabilities(
         chosen: TokenLogProbability(
             token: token, logProbability: normalizer.logProbability(logits[Int(token)])),
         top: top)
+}
+
+/// The log-probability of a token among those that it could be drawn from, from raw logits.
+///
+/// `LogSoftmax` over the listed logits in their order, which is what a trainer computes from its own.
+func drawLogProbability(
+    of logits: Span<Float>, token: Int32, support: [Int32], temperature: Float
+) throws(SamplingError) -> Float {
+    guard !support.isEmpty else {
+        let peak = try Peak(logits)
+        return logits.withUnsafeBufferPointer {
+            LogSoftmax(of: $0, maximum: peak.logit, temperature: temperature)
+                .logProbability($0[Int(token)])
+        }
+    }
+    let few = support.map { logits[Int($0)] }
+    let peak = try Peak(few.span)
+    return few.withUnsafeBufferPointer {
+        LogSoftmax(of: $0, maximum: peak.logit, temperature: temperature)
+            .logProbability(logits[Int(token)])
+    }
 }
 
 /// Turns a logit of one row into its log-probability.

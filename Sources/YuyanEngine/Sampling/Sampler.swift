@@ -112,14 +112,27 @@ public struct Sampler: Sendable {
     /// Chooses a token and reports what the unpenalised model thought of it.
     ///
     /// Lists `parameters.logprobs` of the best tokens, or none.
+    ///
+    /// - Parameter recordsDraw: Whether to tell what the token was drawn from, too. Meant for samplers
+    ///   without penalties and bans, whose distribution follows from the model's own.
     public mutating func sampleWithLogProbabilities(
-        logits: inout MutableSpan<Float>, position: Int
+        logits: inout MutableSpan<Float>, position: Int, recordsDraw: Bool = false
     ) throws(SamplingError) -> TokenLogProbabilities {
         rawLogits.removeAll(keepingCapacity: true)
         for index in 0..<logits.count { rawLogits.append(logits[unchecked: index]) }
         let token = try sample(logits: &logits, position: position)
-        return try logProbabilities(
+        var scored = try logProbabilities(
             of: rawLogits.span, token: token, topCount: parameters.logprobs ?? 0)
+        if recordsDraw {
+            // The most likely token is certain, whatever its probability.
+            let support = parameters.isGreedy ? [token] : truncation.support
+            scored.draw = TokenDraw(
+                logProbability: try drawLogProbability(
+                    of: rawLogits.span, token: token, support: support,
+                    temperature: parameters.isGreedy ? 1 : parameters.temperature),
+                support: support)
+        }
+        return scored
     }
 
     /// Whether this token, the last one counted, ends the answer.

@@ -19,6 +19,11 @@ struct Truncation: Sendable {
         ids.isEmpty ? Int32(truncatingIfNeeded: index) : ids[index]
     }
 
+    /// The tokens that could be drawn, in ascending order; empty while every token could.
+    var support: [Int32] {
+        ids.isEmpty ? [] : ids.indices.compactMap { weights[$0] > 0 ? ids[$0] : nil }
+    }
+
     /// Applies temperature, top-k, typical, top-p and min-p, in this order.
     ///
     /// Each step sees the distribution that the one before it left, and keeps at least one token.

@@ -15,6 +15,8 @@ public struct GenerationRequest: Sendable {
     public var sampleCount = 1
     /// Asks for the log-probability of each prompt token and of this many best ones beside it.
     public var promptLogProbabilities: Int?
+    /// Whether each token's log-probabilities tell what it was drawn from, which trainers need.
+    public var recordsDraws = false
     /// What the answer must look like; nil for anything.
     public var constraint: CompiledConstraint?
     /// Low-rank update of the weights for this request.

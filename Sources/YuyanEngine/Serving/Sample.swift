@@ -10,6 +10,7 @@ final class Sample {
     private var sampler: Sampler
     private var constraint: ConstraintState?
     private var budget = ConstraintBudget()
+    private let recordsDraws: Bool
 
     init(
         _ request: GenerationRequest, index: Int, vocabularySize: Int, endOfSequence: [Int32],
@@ -17,6 +18,7 @@ final class Sample {
     ) throws(SamplingError) {
         self.index = index
         self.contextLimit = contextLimit
+        recordsDraws = request.recordsDraws
         sampler = try Sampler(
             parameters: request.parameters, vocabularySize: vocabularySize,
             endOfSequence: endOfSequence, stream: UInt64(index))
@@ -61,8 +63,9 @@ final class Sample {
                 // The model's own view, as without a constraint.
                 scored = try logProbabilities(of: raw.span, token: token, topCount: wanted)
             }
-        } else if wanted != nil {
-            let both = try sampler.sampleWithLogProbabilities(logits: &logits, position: position)
+        } else if wanted != nil || recordsDraws {
+            let both = try sampler.sampleWithLogProbabilities(
+                logits: &logits, position: position, recordsDraw: recordsDraws)
             (token, scored) = (both.chosen.token, both)
         } else {
             token = try sampler.sample(logits: &logits, position: position)

@@ -15,6 +15,7 @@ extension Decoder {
     ///   - source: Where the model came from. Of a directory, `config.json` and
     ///     `generation_config.json` are kept but for what changed.
     ///   - tokens: For the two files, where the source has none.
+    ///   - score: The head `[1, C]` of a reward model; the language model's is left out then.
     ///   - maximumShardBytes: Most bytes of tensors in one file.
     ///   - device: Whose threads compute merged weights.
     /// - Throws: `FormatError` if a file cannot be written or `type` cannot hold a number,
@@ -22,14 +23,17 @@ extension Decoder {
     public func writeHuggingFace(
         to directory: String, as type: ElementType, adding adapter: LowRankAdapter? = nil,
         source: Checkpoint? = nil, tokens: SpecialTokens = SpecialTokens(),
-        maximumShardBytes: Int = 5_000_000_000, on device: Device
+        scoredBy score: NamedWeight? = nil, maximumShardBytes: Int = 5_000_000_000,
+        on device: Device
     ) throws {
         func write(_ name: String, _ value: JSONOutput) throws {
             let path = directory.hasSuffix("/") ? directory + name : directory + "/" + name
             try writeAtomically(path) { try $0.write(value.indented + "\n") }
         }
         try SafetensorsWriter().writeModel(
-            weights(adding: adapter, on: device).map { $0.source(as: type) }, to: directory,
+            (weights(adding: adapter, on: device).filter {
+                score == nil || $0.name != "lm_head.weight"
+            } + [score].compactMap { $0 }).map { $0.source(as: type) }, to: directory,
             maximumShardBytes: maximumShardBytes)
         let isTied = isTied(adding: adapter)
         var generation: JSONOutput?
@@ -45,13 +49,33 @@ extension Decoder {
             "generation_config.json",
             generation ?? .object(tokens.entries.filter { $0.value.description != "null" }))
         // Last, since a directory without it is no model yet.
-        try write(
-            "config.json",
-            configuration ?? shape.configuration(as: type, isTied: isTied, tokens: tokens))
+        var written =
+            try configuration ?? shape.configuration(as: type, isTied: isTied, tokens: tokens)
+        if score != nil { written.setScored(padding: tokens.padding ?? tokens.ends.first) }
+        try write("config.json", written)
     }
 }
 
 extension JSONOutput {
+    /// Says that the model judges texts: transformers' sequence classification with one label.
+    fileprivate mutating func setScored(padding: Int32?) {
+        if case .array(let names)? = self["architectures"] {
+            self["architectures"] = .array(
+                names.map { name in
+                    guard case .string(let text) = name else { return name }
+                    return .string(
+                        text.replacing("ForCausalLM", with: "ForSequenceClassification"))
+                })
+        }
+        self["num_labels"] = nil
+        self["id2label"] = ["0": "LABEL_0"]
+        self["label2id"] = ["LABEL_0": 0]
+        self["problem_type"] = .string("regression")
+        if self["pad_token_id"] == nil, let padding {
+            self["pad_token_id"] = .integer(Int(padding))
+        }
+    }
+
     /// Changes what another storage of the same model changes.
     fileprivate mutating func setType(_ type: ElementType, isTied: Bool) {
         self["quantization_config"] = nil

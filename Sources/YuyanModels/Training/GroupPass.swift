@@ -28,6 +28,21 @@ package struct GroupPass {
     let batch: TokenBatch
     let decoder: Decoder
 
+    /// The same tokens through another adapter, or none, without gradients: the pass of a reference.
+    package func reference(_ adapter: LowRankAdapter?) -> GroupPass {
+        let device = device.inferring
+        let batch = TokenBatch(
+            tokens: batch.tokens,
+            segments: batch.segments.map {
+                TokenBatch.Segment(
+                    $0.attention, contextLength: $0.contextLength, adapter: adapter)
+            })
+        return GroupPass(
+            answers: answers, targets: targets, rows: rows,
+            hidden: decoder.hiddenStates(whole: batch, checkpointing: false, on: device),
+            device: device, batch: batch, decoder: decoder)
+    }
+
     /// Normalised rows `[S, C]`, one for each target, and the head that reads them.
     package func targetRows() -> (x: Tensor, head: OutputHead) {
         decoder.lossRows(hidden: hidden, rows: rows, of: batch, on: device)
@@ -44,14 +59,22 @@ package struct GroupPass {
 
 /// What a pass over groups is made for.
 package struct GroupPassOptions: Sendable {
-    /// Whether the trained adapter takes part; without it the model is its own reference.
-    package var usesAdapter = true
+    /// Which adapter takes part; without any, the model that one is trained for is its reference.
+    package var adapter = Adapter.trained
     /// Whether a large group may be cut between answers, each part with the prompt.
     package var splitsGroups = false
     /// Key of dropout's random numbers.
     package var seed: UInt64 = 0
     /// Tokens of the run before these: which random numbers dropout draws.
     package var firstToken: UInt64 = 0
+
+    /// What updates the model in a pass.
+    package enum Adapter: Sendable {
+        /// The one that is trained, if one is.
+        case trained
+        case none
+        case other(LowRankAdapter)
+    }
 
     package init() {}
 }
@@ -96,9 +119,13 @@ extension TrainableModel {
     /// Log-probability of each token of each answer: `[group][answer][token]`.
     ///
     /// Without gradients or dropout; the bits are the engine's.
+    ///
+    /// - Parameters:
+    ///   - distribution: What the tokens of an answer of a group were drawn from; the model's own
+    ///     distribution by default.
     package func logProbabilities(
         of groups: [AnswerGroup], _ options: GroupPassOptions = GroupPassOptions(),
-        on device: Device
+        distribution: AnswerDistribution = AnswerDistribution(), on device: Device
     ) -> [[[Float]]] {
         var found = groups.map { $0.answers.map { _ in [Float]() } }
         var options = options
@@ -106,13 +133,22 @@ extension TrainableModel {
         visit(groups, options, on: device) { pass in
             let (x, head) = pass.targetRows()
             let values = tokenLogProbabilities(
-                x, targets: pass.targets, head: head, on: device
+                x, targets: pass.targets, distribution: distribution.tokens(of: pass), head: head,
+                on: device
             ).values
             for answer in pass.answers {
                 found[answer.group][answer.index] = Array(values[answer.tokens])
             }
         }
         return found
+    }
+
+    private func served(_ choice: GroupPassOptions.Adapter) -> LowRankAdapter? {
+        switch choice {
+        case .trained: adapter
+        case .none: nil
+        case .other(let adapter): adapter
+        }
     }
 
     /// The tokens of a pass and how they hang together.
@@ -145,7 +181,7 @@ extension TrainableModel {
         _ branches: [BranchLengths], _ options: GroupPassOptions, on device: Device
     ) -> GroupPass {
         let batch = TokenBatch(
-            tokens: tokens, branches: branches, adapter: options.usesAdapter ? adapter : nil)
+            tokens: tokens, branches: branches, adapter: served(options.adapter))
         var (answers, targets, rows) = ([GroupPass.Answer](), [Int32](), [Int]())
         var row = 0
         for part in parts {
@@ -178,5 +214,28 @@ extension TrainableModel {
     /// Dynamic NTK rotates a prompt's keys by the length of the whole, which answers do not share.
     private var sharesPrompts: Bool {
         if case .dynamicNTK = decoder.shape.rotaryScaling { false } else { true }
+    }
+}
+
+/// What the tokens of groups of answers were drawn from.
+package struct AnswerDistribution: Sendable {
+    /// What logits are divided by.
+    package var temperature: Float
+    /// `[group][answer][token]`: the tokens that could be drawn, as in `TokenDistribution`; empty if
+    /// every token could be drawn everywhere.
+    package var supports: [[[[Int32]]]]
+
+    /// The model's own distribution, unless told otherwise.
+    package init(temperature: Float = 1, supports: [[[[Int32]]]] = []) {
+        self.temperature = temperature
+        self.supports = supports
+    }
+
+    /// The same for the targets of a pass.
+    package func tokens(of pass: GroupPass) -> TokenDistribution {
+        TokenDistribution(
+            temperature: temperature,
+            supports: supports.isEmpty
+                ? [] : pass.answers.flatMap { supports[$0.group][$0.index] })
     }
 }

@@ -59,6 +59,22 @@ public final class TrainableModel {
             name: shape.family, on: device)
     }
 
+    /// Another adapter over the decoder of a model that is trained: a critic beside a policy.
+    ///
+    /// - Parameter prefix: Of its parameters' names.
+    package init(
+        sharing other: TrainableModel, _ configuration: LowRankConfiguration, name: String,
+        prefix: String, on device: Device
+    ) throws {
+        decoder = other.decoder
+        let adapter = try TrainedAdapter(
+            name: name, configuration, for: decoder, prefix: prefix, on: device)
+        lowRank = adapter
+        parameters = adapter.parameters
+        tokensPerPass = other.tokensPerPass
+        checkpointsLayers = other.checkpointsLayers
+    }
+
     private init(
         shape: ModelShape, weights: any WeightSource, interleaved: Bool, method: TrainingMethod,
         frozen: FrozenWeights, adapterName: String, name: String, on device: Device

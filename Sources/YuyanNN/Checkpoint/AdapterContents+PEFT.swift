@@ -64,7 +64,7 @@ extension AdapterContents {
             "revision": .null,
             "target_modules": .array(targets.map { .string($0) }),
             "target_parameters": .null,
-            "task_type": .string("CAUSAL_LM"),
+            "task_type": .string(scoresSequences ? "SEQ_CLS" : "CAUSAL_LM"),
             "trainable_token_indices": .null,
             "use_dora": .bool(updates.contains { $0.magnitude != nil }),
             "use_qalora": .bool(false),

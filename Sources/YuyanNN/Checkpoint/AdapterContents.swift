@@ -48,6 +48,8 @@ public struct AdapterContents: Sendable {
     public var updates: [Update]
     /// Whole weights under their Hugging Face names, which stand in the place of the model's.
     public var saved: [NamedWeight] = []
+    /// Whether it is a reward model's, whose head is among `saved`.
+    public var scoresSequences = false
     /// Whether factors are `alpha / sqrt(r)` (rsLoRA) instead of `alpha / r`.
     public var usesRootScale = false
     /// The probability with which training dropped inputs of A; only noted.

@@ -40,6 +40,8 @@ extension LowRankAdapter {
 /// The checked tensors of an adapter, each with the module that it is for.
 private struct AdapterParts {
     static let embedding = "model.embed_tokens"
+    /// What transformers calls the head of its sequence classification.
+    static let score = "score"
     private typealias Tensors = [AdapterTensorKind: TensorEntry]
 
     private let model: Decoder
@@ -50,6 +52,7 @@ private struct AdapterParts {
     private var table: TensorEntry?
     private var tableUpdate: AdapterUpdateTensors?
     private var norms: [TensorEntry] = []
+    private var score: TensorEntry?
 
     init(
         _ file: SafetensorsFile, _ configuration: AdapterConfiguration, model: Decoder,
@@ -69,6 +72,7 @@ private struct AdapterParts {
             try add(found.removeValue(forKey: module.path) ?? [:], projection, module)
         }
         try addEmbedding(byEmbedding)
+        try addScore(found.removeValue(forKey: Self.score) ?? [:])
         for (path, tensors) in found.sorted(by: { $0.key < $1.key }) {
             try addNorm(tensors, path: path, merging: merging)
         }
@@ -182,6 +186,21 @@ private struct AdapterParts {
         tableUpdate = try update(
             tensors, (.embeddingDown, .embeddingUp), path: Self.embedding, inputWidth: shape[0],
             outputWidth: shape[1])
+    }
+
+    /// The head of a reward model, which scores texts instead of predicting tokens.
+    private mutating func addScore(_ tensors: Tensors) throws {
+        guard let entry = tensors[.whole], tensors.count == 1 else {
+            if let other = tensors.values.min(by: { $0.name < $1.name }) {
+                throw AdapterError.unusedTensor(
+                    name: other.name, file: file, reason: "the head of a reward model has no update"
+                )
+            }
+            return
+        }
+        try checkSaved(entry, Self.score)
+        try check(entry, [1, model.shape.width], "one score for each text")
+        score = entry
     }
 
     private mutating func addNorm(_ tensors: Tensors, path: String, merging: Bool) throws {
@@ -301,6 +320,7 @@ private struct AdapterParts {
                 update: try tableUpdate?.tableUpdate(
                     of: packedTable ?? model.embeddingTable, on: device))
         }
+        parts.score = try score.map { try Tensor($0).values }
         for norm in norms {
             let name = String(norm.name.dropFirst(AdapterTensorName.prefix.count))
             parts.norms[name] = try Tensor(norm).values

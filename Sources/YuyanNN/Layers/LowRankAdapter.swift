@@ -40,6 +40,8 @@ public final class LowRankAdapter: Sendable {
         /// Weights in the place of the model's.
         var replacements: [Int: PackedMatrix] = [:]
         var embedding: Embedding?
+        /// The head `[C]` of a reward model.
+        var score: [Float]?
         /// Norms in the place of the model's, by name; only for merging.
         var norms: [String: [Float]] = [:]
     }
@@ -83,6 +85,9 @@ public final class LowRankAdapter: Sendable {
     var embedding: Embedding? { parts.embedding }
 
     var norms: [String: [Float]] { parts.norms }
+
+    /// The head `[C]` of a reward model: its product with a text's last hidden state is the score.
+    public var score: [Float]? { parts.score }
 
     /// Whether it brings norms of its own, which only a merged model has.
     public var replacesNorms: Bool { !parts.norms.isEmpty }

@@ -39,10 +39,11 @@ public final class TrainedAdapter {
     /// - Parameters:
     ///   - name: What requests call it, if it is served.
     ///   - model: Whose projections it updates.
+    ///   - prefix: Of the parameters' names, to tell several adapters of a run apart.
     /// - Throws: `AdapterError` if the configuration names no module, or asks for the impossible.
     public init(
         name: String, _ configuration: LowRankConfiguration, for model: Decoder,
-        on device: Device
+        prefix: String = "", on device: Device
     ) throws {
         let settings = try AdapterConfiguration(configuration)
         let modules = try model.projections.compactMap { projection -> Module? in
@@ -51,7 +52,7 @@ public final class TrainedAdapter {
             }
             let (rank, alpha) = try settings.rankAndAlpha(of: module.path)
             return try Module(
-                projection, module, rank: rank, alpha: alpha,
+                projection, module, prefix: prefix, rank: rank, alpha: alpha,
                 scale: settings.rankAndScale(of: module.path).scale, configuration, on: device)
         }
         try settings.checkAllNamed(in: model.projections.compactMap { $0.module?.path })
@@ -97,10 +98,10 @@ public final class TrainedAdapter {
 
 extension TrainedAdapter.Module {
     fileprivate init(
-        _ projection: any Projection, _ module: Module, rank: Int, alpha: Double, scale: Float,
-        _ configuration: LowRankConfiguration, on device: Device
+        _ projection: any Projection, _ module: Module, prefix: String, rank: Int, alpha: Double,
+        scale: Float, _ configuration: LowRankConfiguration, on device: Device
     ) throws {
-        let prefix = "base_model.model." + module.path
+        let prefix = prefix + "base_model.model." + module.path
         let downName = prefix + ".lora_A.weight"
         let random = CounterRandom(seed: configuration.seed)
         let (stream, columns) = (randomStream(of: downName), projection.inputWidth)

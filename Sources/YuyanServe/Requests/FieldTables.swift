@@ -3,6 +3,7 @@ struct FieldTables: Sendable {
     let chat: [Field]
     let completions: [Field]
     let embeddings: [Field]
+    let score: [Field]
     let tokenize: [Field]
     let detokenize: [Field]
     let template: [Field]
@@ -19,6 +20,7 @@ struct FieldTables: Sendable {
         chat = ChatFields.table(limits) + sampling
         completions = CompletionFields.table(limits, token: token) + sampling
         embeddings = EmbeddingFields.table(limits, token: token)
+        score = ScoreFields.table(limits)
         tokenize = TextFields.tokenize(limits)
         detokenize = TextFields.detokenize(token: token)
         template = chat

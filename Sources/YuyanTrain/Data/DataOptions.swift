@@ -8,6 +8,14 @@ package struct DataOptions: Sendable, Hashable {
         case pretraining = "pt"
         /// Conversations; the model's own turns are learnt.
         case supervised = "sft"
+        /// A better and a worse answer to each prompt.
+        case preference
+        /// Answers with a verdict.
+        case unpaired
+        /// Answers in steps, each with a verdict.
+        case stepwise
+        /// Prompts that the model answers itself.
+        case prompts
     }
 
     /// Which tokens a loss is taken over.

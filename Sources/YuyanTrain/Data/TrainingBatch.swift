@@ -10,12 +10,19 @@ public struct TrainingBatch: Sendable, Hashable {
     /// Tokens of each sample, in order; they add up to T.
     public let lengths: [Int]
 
+    /// The samples themselves, for methods that look at more than tokens and weights.
+    package let samples: [TrainingSample]
+
     /// Lays samples end to end in the order given.
     public init(_ samples: [TrainingSample]) {
+        self.samples = samples
         tokens = samples.flatMap(\.tokens)
         weights = samples.flatMap(\.weights)
         lengths = samples.map(\.tokens.count)
     }
+
+    /// Tokens of all samples, worse answers included.
+    package var tokenCount: Int { samples.reduce(0) { $0 + $1.tokenCount } }
 
     /// Tokens that a loss is taken over.
     public var supervisedCount: Int { weights.reduce(0) { $0 + ($1 == 0 ? 0 : 1) } }

@@ -107,7 +107,7 @@ enum ForeignKeys {
             "it belongs to another command: generate, serve, adapter merge or eval",
             """
             infer_backend do_predict predict_with_generate generation_max_length \
-            generation_num_beams generation_config eval_num_beams do_sample temperature top_p top_k \
+            generation_num_beams generation_config eval_num_beams do_sample \
             num_beams max_length max_new_tokens repetition_penalty length_penalty \
             skip_special_tokens vllm_maxlen vllm_gpu_util vllm_enforce_eager vllm_max_lora_rank \
             vllm_config sglang_maxlen sglang_mem_fraction sglang_tp_size sglang_config \
@@ -126,12 +126,12 @@ enum ForeignKeys {
             """
         ),
         (
-            "it belongs to alignment, which is another stage",
+            "its algorithm, or the sampler's, is another one here",
             """
-            pref_beta pref_ftx pref_bco_weight pref_loss dpo_label_smoothing kto_chosen_weight \
-            kto_rejected_weight simpo_gamma ppo_buffer_size ppo_epochs ppo_score_norm ppo_target \
-            ppo_whiten_rewards ref_model ref_model_adapters ref_model_quantization_bit reward_model \
-            reward_model_adapters reward_model_quantization_bit reward_model_type ld_alpha
+            pref_bco_weight ppo_buffer_size reward_model_adapters reward_model_type ld_alpha ppo_score_norm ref_model_quantization_bit \
+            reward_model_quantization_bit use_vllm vllm_mode vllm_server_base_url \
+            vllm_gpu_memory_utilization steps_per_generation generation_batch_size \
+            max_prompt_length precompute_ref_log_probs sync_ref_model shuffle_dataset
             """
         ),
         (
@@ -168,6 +168,10 @@ enum ForeignKeys {
         ("the ASFT loss", "use_asft_loss"),
         ("the EAFT loss", "use_eaft_loss"),
         ("label smoothing", "label_smoothing_factor"),
+        (
+            "another model as the reference; the reference is the model as it was",
+            "ref_model ref_model_adapters"
+        ),
         ("NEFTune's noise", "neftune_noise_alpha"),
         ("8-bit floating point", "fp8"),
         ("shifted sparse attention", "shift_attn"),

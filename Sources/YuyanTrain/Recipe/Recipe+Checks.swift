@@ -45,6 +45,7 @@ extension Recipe {
         try checkRequired(file)
         try checkRanges(file)
         try checkMethod(file)
+        try checkAlignment(file)
         if data.streaming, optimisation.maximumSteps <= 0 {
             throw .conflict(
                 file: file,
@@ -177,11 +178,6 @@ extension Recipe {
     private func checkMethod(_ file: String) throws(RecipeError) {
         func refuse(_ key: String, _ found: String, _ expected: String) -> RecipeError {
             .badValue(place: file, key: key, found: found, expected: expected)
-        }
-        guard method.stage.isAvailable else {
-            throw refuse(
-                "stage", method.stage.rawValue,
-                "pt or sft: alignment is not supported yet")
         }
         guard run.doesTrain else {
             throw refuse("do_train", "false", "true; `yuyan eval` evaluates without training")

@@ -47,10 +47,19 @@ extension Recipe {
         case pt
         /// Loss over the answers of conversations.
         case sft
-        case rm, ppo, dpo, kto
+        /// A reward model from pairs, or from steps.
+        case rm, prm
+        /// Pairs of answers; the last three are dpo with their own loss.
+        case dpo, orpo, simpo, cpo
+        /// Good and bad answers.
+        case kto
+        /// Reinforcement by rewards: groups, leave-one-out, batch-wide baselines, a critic.
+        case grpo, rloo
+        case reinforce = "reinforce++"
+        case ppo
 
-        /// Whether this build trains it.
-        var isAvailable: Bool { self == .pt || self == .sft }
+        /// Whether the model writes the answers that it learns from.
+        var writesAnswers: Bool { [.grpo, .rloo, .reinforce, .ppo].contains(self) }
     }
 
     /// Ways to choose what changes.
@@ -60,7 +69,10 @@ extension Recipe {
     public enum LoRAInitialization: String, CaseIterable, Sendable { case kaiming, gaussian }
 
     static let methodKeys: [RecipeKey] = [
-        RecipeKey("stage", \.method.stage, "pt: plain text; sft: conversations."),
+        RecipeKey(
+            "stage", \.method.stage,
+            "pt: plain text; sft: conversations; rm, prm: reward models; dpo, orpo, simpo, cpo: pairs; "
+                + "kto: verdicts; grpo, rloo, reinforce++, ppo: rewards."),
         RecipeKey(
             "finetuning_type", \.method.type,
             "full: every weight; freeze: some layers; lora: an adapter."),
@@ -99,9 +111,7 @@ extension Recipe {
     ]
 }
 
-extension Recipe.Stage: RecipeChoice {
-    static var expectation: String { "pt or sft (rm, ppo, dpo and kto are not supported yet)" }
-}
+extension Recipe.Stage: RecipeChoice {}
 
 extension Recipe.FinetuningType: RecipeChoice {
     static var expectation: String { "full, freeze or lora (DoRA is lora with use_dora: true)" }

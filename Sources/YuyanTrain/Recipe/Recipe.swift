@@ -14,6 +14,8 @@ public struct Recipe: Sendable, Hashable {
     public var method = Method()
     /// How they change.
     public var optimisation = Optimisation()
+    /// How answers are judged and learnt from, in the stages behind fine-tuning.
+    public var alignment = Alignment()
     /// How long, where to, and what is reported.
     public var run = Run()
 

@@ -18,7 +18,7 @@ struct LengthReward: RewardFunction {
         ///
         /// Equation 13 of Yu et al., "DAPO: An Open-Source LLM Reinforcement Learning System at Scale",
         /// arXiv:2503.14476, as TRL has it.
-        case overlong(most: Int, cache: Int)
+        case overlong(OverlongPunishment)
         /// Right completions lose, wrong ones gain with length, along half a cosine.
         ///
         /// Appendix C.1 of Yeo et al., "Demystifying Long Chain-of-Thought Reasoning in LLMs",
@@ -52,12 +52,8 @@ struct LengthReward: RewardFunction {
             return completions.map {
                 max(0, 1 - Double(abs($0.tokens.count - target)) / Double(target))
             }
-        case .overlong(let most, let cache):
-            return completions.map { completion in
-                let count = completion.tokens.count
-                if count <= most - cache { return 0 }
-                return count <= most ? Double(most - cache - count) / Double(cache) : -1
-            }
+        case .overlong(let punishment):
+            return completions.map { punishment.reward(tokenCount: $0.tokens.count) }
         case .cosine(let cosine):
             var partial = PartialRewards(scores: [], faults: [:])
             do {
@@ -108,7 +104,9 @@ extension LengthReward: ConfiguredReward {
                     "max_completion_len", "\(most)",
                     expected: "a number of tokens, no fewer than soft_punish_cache")
             }
-            self.init(name: settings.label, .overlong(most: most, cache: cache))
+            self.init(
+                name: settings.label,
+                .overlong(OverlongPunishment(maximumLength: most, cacheLength: cache)))
         case .cosine:
             var cosine = Cosine(most: try settings.value("max_len", 0))
             guard cosine.most > 0 else {

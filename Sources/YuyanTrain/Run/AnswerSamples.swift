@@ -26,6 +26,12 @@ struct AnswerSamples {
             for length in batch.lengths where prompts.count < count {
                 let range = start..<start + length
                 start += length
+                if let first = batch.samples.first, first.isPrompt {
+                    if length <= Self.promptLimit {
+                        prompts.append(Prompt(tokens: Array(batch.tokens[range]), reference: []))
+                    }
+                    continue
+                }
                 guard let first = range.first(where: { batch.weights[$0] != 0 }),
                     first > range.lowerBound, first - range.lowerBound <= Self.promptLimit
                 else { continue }

@@ -61,6 +61,7 @@ struct PreparedData {
             accumulation: recipe.optimisation.accumulationSteps,
             epochs: recipe.optimisation.epochs,
             maximumSteps: recipe.optimisation.maximumSteps,
+            repetitions: recipe.repetitions,
             microBatches: survey.map { survey in
                 { epoch in
                     let count = survey.batchCount(epoch: epoch)
@@ -88,7 +89,15 @@ extension DataOptions {
             case ..<1: .share(data.validationSize)
             default: .rows(Int(data.validationSize))
             }
-        stage = recipe.method.stage == .pt ? .pretraining : .supervised
+        stage =
+            switch recipe.method.stage {
+            case .pt: .pretraining
+            case .sft: .supervised
+            case .rm, .dpo, .orpo, .simpo, .cpo: .preference
+            case .prm: .stepwise
+            case .kto: .unpaired
+            case .grpo, .rloo, .reinforce, .ppo: .prompts
+            }
         cutoffLength = data.cutoffLength
         overlong =
             switch data.overlong {

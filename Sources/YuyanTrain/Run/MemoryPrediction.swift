@@ -24,10 +24,11 @@ public struct MemoryPrediction: Sendable {
 
     /// - Parameters:
     ///   - tokens: Of the largest micro-batch.
+    ///   - longestPrompt: Tokens of a prompt that the model answers.
     ///   - base: What the process holds before the first step; nil if the system does not tell.
     init(
         decoder: Decoder, trainee: any Trainee, optimizer: Optimizer, recipe: Recipe, tokens: Int,
-        checkpointing: Bool, base: Int?
+        longestPrompt: Int = 1, checkpointing: Bool, base: Int?
     ) {
         let weights = decoder.weightBytes
         let trained = trainee.parameters.reduce(0) { $0 + 4 * $1.storageCount }
@@ -50,6 +51,13 @@ public struct MemoryPrediction: Sendable {
             Part(key: "activations", name: "activations · 激活", bytes: activations),
             Part(key: "logits", name: "logits · 对数几率", bytes: logits),
         ]
+        if recipe.method.stage.writesAnswers {
+            parts.append(
+                Part(
+                    key: "rollouts", name: "keys and values of answers · 回答的键值",
+                    bytes: RolloutWriter.keyValueBytes(
+                        decoder, recipe: recipe, longestPrompt: max(1, longestPrompt))))
+        }
         // What is held already counts weights and adapter, and the optimiser's state once touched.
         if let base {
             parts.append(

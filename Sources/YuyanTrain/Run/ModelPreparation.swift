@@ -41,12 +41,24 @@ struct PreparedModel {
                 on: device)
         parameterCount = model.decoder.weights(on: device)
             .reduce(0) { $0 + $1.shape.reduce(1, *) }
-        trainee = ModelTrainee(
+        let base = ModelTrainee(
             model, recipe: recipe, device: device,
             saved: SavedModel(decoder: model.decoder, source: checkpoint, device: device))
+        trainee =
+            switch recipe.method.stage {
+            case .pt, .sft: base
+            case .rm, .prm: RewardTrainee(base, recipe: recipe, device: device)
+            case .dpo, .orpo, .simpo, .cpo:
+                PreferenceTrainee(base, recipe: recipe, device: device)
+            case .kto: UnpairedTrainee(base, recipe: recipe, device: device)
+            case .grpo, .rloo, .reinforce, .ppo:
+                try PolicyTrainee(
+                    base, recipe: recipe, tokenizer: tokenizer, place: "recipe", device: device)
+            }
         if let start = recipe.model.adapters.first {
             try model.checkAdapter(start)
-            try trainee.restore(from: start)
+            try base.load(model.parameters, from: start)
+            base.refresh()
         }
     }
 

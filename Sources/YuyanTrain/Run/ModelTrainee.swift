@@ -10,6 +10,8 @@ final class ModelTrainee: Trainee {
     private let device: Device
     /// How the whole model is saved; nil if only what is trained is.
     private let saved: SavedModel?
+    /// The head of a reward model, which is trained and saved with it.
+    var score: Parameter?
 
     init(_ model: TrainableModel, recipe: Recipe, device: Device, saved: SavedModel? = nil) {
         self.saved = saved
@@ -18,7 +20,10 @@ final class ModelTrainee: Trainee {
         self.device = device
     }
 
-    var parameters: [Parameter] { model.parameters }
+    var parameters: [Parameter] { model.parameters + (score.map { [$0] } ?? []) }
+
+    /// What transformers' sequence classification calls the head.
+    static let scoreName = "score.weight"
 
     var served: LowRankAdapter? { model.adapter }
 
@@ -53,7 +58,7 @@ final class ModelTrainee: Trainee {
         if let lowRank = model.lowRank {
             try contents(of: lowRank).writePEFT(to: folder, as: type)
         } else if let saved {
-            try saved.writeHuggingFace(to: folder, as: type)
+            try saved.writeHuggingFace(to: folder, as: type, scoredBy: scoreWeight)
         } else {
             let tensors = parameters.map {
                 TensorSource(name: $0.name, shape: $0.shape, values: $0.rowMajor())
@@ -72,7 +77,7 @@ final class ModelTrainee: Trainee {
                     magnitude: module.magnitude?.rowMajor())
             })
         let adapted = Set(lowRank.parameters.map(\.name))
-        let whole = Set(parameters.map(\.name).filter { !adapted.contains($0) })
+        let whole = Set(model.parameters.map(\.name).filter { !adapted.contains($0) })
         if !whole.isEmpty {
             contents.saved = model.decoder.weights(on: device).filter { whole.contains($0.name) }
             // A tied head was trained as the embedding; without a weight of its own PEFT would leave
@@ -84,6 +89,10 @@ final class ModelTrainee: Trainee {
                     NamedWeight(name: "lm_head.weight", shape: table.shape, rows: table.rows))
             }
         }
+        if let scoreWeight {
+            contents.saved.append(scoreWeight)
+            contents.scoresSequences = true
+        }
         contents.usesRootScale = method.usesRSLoRA
         contents.dropout = method.loraDropout
         contents.baseModel = recipe.model.path
@@ -91,7 +100,20 @@ final class ModelTrainee: Trainee {
         return contents
     }
 
+    private var scoreWeight: NamedWeight? {
+        score.map { score in
+            let values = score.rowMajor()
+            return NamedWeight(name: score.name, shape: score.shape) { _ in values }
+        }
+    }
+
     func restore(from folder: String) throws {
+        try load(parameters, from: folder)
+        refresh()
+    }
+
+    /// Reads some of the trained numbers.
+    func load(_ parameters: [Parameter], from folder: String) throws {
         if model.lowRank == nil {
             let directory = try CheckpointDirectory(path: folder)
             for parameter in parameters {
@@ -108,7 +130,6 @@ final class ModelTrainee: Trainee {
                 try load(parameter, file.tensor(name), from: path)
             }
         }
-        refresh()
     }
 
     private func load(_ parameter: Parameter, _ entry: TensorEntry, from path: String) throws {

@@ -18,6 +18,10 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
     case beyondEnd(checkpoint: String, step: Int, steps: Int)
     /// The loss, or a gradient, is not a number.
     case notFinite(step: Int, what: String, fault: String)
+    /// The trainer does not give an answer's tokens the probabilities that they were drawn with.
+    case offPolicy(difference: Float)
+    /// A guard that may end the run did so.
+    case alarm(String)
     /// Every gradient of many steps overflowed.
     case overflows(step: Int, skipped: Int)
     /// A step had nothing to learn from.
@@ -57,6 +61,12 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
                 + "num_train_epochs to go on"
         case .notFinite(let step, let what, let fault):
             "step \(step): \(what) is not a number: \(fault)"
+        case .offPolicy(let difference):
+            "the trainer's log-probabilities of freshly written answers differ from the sampler's by up "
+                + "to \(difference), expected the same bits; this is a defect of Yuyan: please report "
+                + "it with the recipe"
+        case .alarm(let text):
+            "\(text); the run ended because stop_on_alarm names the guard"
         case .overflows(let step, let skipped):
             "step \(step): \(skipped) steps in a row overflowed float16; use bf16: true or float32"
         case .noSupervisedTokens(let step):

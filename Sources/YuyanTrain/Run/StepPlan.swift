@@ -7,6 +7,8 @@ public struct StepPlan: Sendable, Hashable {
     public let accumulation: Int
     /// Steps of the run.
     public let steps: Int
+    /// Steps that are taken on the same micro-batches, one after the other.
+    public let repetitions: Int
     /// Epochs that are begun; 0 for streamed data, whose end nobody knows.
     public let epochs: Int
     /// Micro-batches of each of them.
@@ -15,15 +17,17 @@ public struct StepPlan: Sendable, Hashable {
     /// - Parameters:
     ///   - epochs: Passes over the data.
     ///   - maximumSteps: Overrides `epochs` if positive.
+    ///   - repetitions: Steps on the same micro-batches; they count by themselves.
     ///   - microBatches: Of an epoch, counted from 0; nil for streamed data.
     /// - Precondition: Streamed data come with `maximumSteps`; no epoch is empty.
     /// - Throws: `RecipeError` if there are more than `mostEpochs`, or what `microBatches` throws.
     public init(
-        accumulation: Int, epochs: Double, maximumSteps: Int,
+        accumulation: Int, epochs: Double, maximumSteps: Int, repetitions: Int = 1,
         microBatches: ((Int) throws -> Int)?
     ) throws {
         precondition(accumulation > 0, "\(accumulation) micro-batches to a step")
         self.accumulation = accumulation
+        self.repetitions = repetitions
         guard let microBatches else {
             precondition(maximumSteps > 0, "streamed data without a number of steps")
             (steps, self.epochs, self.microBatches) = (maximumSteps, 0, [])
@@ -41,7 +45,7 @@ public struct StepPlan: Sendable, Hashable {
             }
             let count = try microBatches(counts.count)
             precondition(count > 0, "epoch \(counts.count) has no micro-batches")
-            let steps = (count + accumulation - 1) / accumulation
+            let steps = (count + accumulation - 1) / accumulation * repetitions
             let share = maximumSteps > 0 ? 1 : min(1, epochs - Double(counts.count))
             counts.append(count)
             total += share == 1 ? steps : Int((share * Double(steps)).rounded(.up))
@@ -61,12 +65,12 @@ public struct StepPlan: Sendable, Hashable {
     var passes: Double {
         var (left, result) = (steps, 0.0)
         for count in microBatches {
-            let whole = (count + accumulation - 1) / accumulation
+            let whole = (count + accumulation - 1) / accumulation * repetitions
             guard left < whole else {
                 (left, result) = (left - whole, result + 1)
                 continue
             }
-            return result + Double(left * accumulation) / Double(count)
+            return result + Double(left / repetitions * accumulation) / Double(count)
         }
         return result
     }

@@ -9,6 +9,22 @@ package protocol Trainee: AnyObject {
     /// The trained numbers, in the order of the optimiser's state.
     var parameters: [Parameter] { get }
 
+    /// Shows the data to a method that must know what the model was like before its first step.
+    ///
+    /// - Parameter batches: All of them, one after the other; nil at the end.
+    func prepare(_ batches: () throws -> TrainingBatch?) throws
+
+    /// Makes a step's micro-batches ready: reinforcement learning writes its answers here.
+    ///
+    /// - Returns: The weight of the whole step, which its loss is divided by.
+    func begin(step: Int, _ batches: [TrainingBatch]) throws -> Double
+
+    /// Notes what is known once all micro-batches of a step are done.
+    ///
+    /// - Returns: Lines that people should read at once.
+    /// - Throws: `RunError.alarm` if the run should end.
+    func end(step: Int, statistics: inout LossStatistics) throws -> [String]
+
     /// Runs a micro-batch forward and backward and adds to the gradients.
     ///
     /// - Parameters:
@@ -45,6 +61,17 @@ package protocol Trainee: AnyObject {
 }
 
 extension Trainee {
+    package func prepare(_ batches: () throws -> TrainingBatch?) throws {}
+
+    /// Token by token, as the loss is summed.
+    package func begin(step: Int, _ batches: [TrainingBatch]) throws -> Double {
+        var total = 0.0
+        for batch in batches { for weight in batch.weights { total += Double(weight) } }
+        return total
+    }
+
+    package func end(step: Int, statistics: inout LossStatistics) throws -> [String] { [] }
+
     package var served: LowRankAdapter? { nil }
     package func export(to folder: String, as type: ElementType) throws { try save(to: folder) }
 }

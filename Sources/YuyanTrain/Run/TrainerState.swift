@@ -21,6 +21,8 @@ package struct TrainerState: Sendable {
     package var cursor = DataCursor()
     /// Micro-batches of its epoch that are done.
     package var microBatchesDone = 0
+    /// Steps that were taken on the micro-batches behind the cursor; 0 as a rule.
+    package var repetition = 0
     /// Sums since the last logged step.
     package var window = LogWindow()
     /// Dynamic loss scaling.
@@ -95,6 +97,7 @@ package struct TrainerState: Sendable {
             "seed": .integer(context.recipe.run.seed),
             "data_cursor": cursor.json,
             "micro_batches_done": .integer(microBatchesDone),
+            "repetition": .integer(repetition),
             "data_fingerprint": .string(context.dataFingerprint),
             "recipe_hash": .string(context.recipe.fixedHash),
             "evaluations_since_best": .integer(evaluationsSinceBest),
@@ -125,6 +128,7 @@ package struct TrainerState: Sendable {
         state.tokens = try root.int("num_input_tokens_seen")
         state.cursor = try DataCursor(json: try own.object("data_cursor"))
         state.microBatchesDone = try own.int("micro_batches_done")
+        state.repetition = try own.optionalInt("repetition") ?? 0
         state.history = try root.array("log_history").map { JSONOutput(copying: $0) }
         if let value = try root.optionalDouble("best_metric"),
             let step = try root.optionalInt("best_global_step")
@@ -161,6 +165,13 @@ package struct LogWindow: Sendable, Hashable {
             "loss_sum": .double(tokens.lossSum), "weight_sum": .double(tokens.weightSum),
             "tokens": .integer(tokens.tokenCount), "correct": .integer(tokens.correctCount),
             "entropy_sum": .double(tokens.entropySum),
+            "named": .array(
+                tokens.named.map {
+                    [
+                        "name": .string($0.name), "sum": .double($0.sum),
+                        "weight": .double($0.weight),
+                    ]
+                }),
         ]
     }
 
@@ -172,6 +183,11 @@ package struct LogWindow: Sendable, Hashable {
         tokens.tokenCount = try json.int("tokens")
         tokens.correctCount = try json.int("correct")
         tokens.entropySum = try json.double("entropy_sum")
+        tokens.named = try (json["named"]?.array.map(Array.init) ?? []).map {
+            LossStatistics.NamedSum(
+                name: try $0.string("name"), sum: try $0.double("sum"),
+                weight: try $0.double("weight"))
+        }
     }
 }
 

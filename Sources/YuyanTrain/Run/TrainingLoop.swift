@@ -112,10 +112,10 @@ package final class TrainingLoop {
     /// Returns whether a step was taken; not if a signal came before its update.
     private func trainStep() throws -> Bool {
         let step = state.step + 1
-        let loaded = try nextBatches()
+        let loaded = try state.repetition == 0 || held.isEmpty ? nextBatches() : held
         guard let last = loaded.last else { throw RunError.noMoreData(step: step) }
         let batches = loaded.map(\.batch)
-        let weight = Self.totalWeight(batches)
+        let weight = try trainee.begin(step: step, batches)
         guard weight > 0 else { throw RunError.noSupervisedTokens(step: step) }
         let normalizer = weight / Double(scaler?.scale ?? 1)
         var tokens = UInt64(state.tokens)
@@ -131,19 +131,34 @@ package final class TrainingLoop {
                 throw RunError.notFinite(
                     step: step, what: "the loss", fault: fault.description)
             }
-            tokens += UInt64(batch.tokens.count)
+            guard total.lossSum.isFinite else {
+                let fault = trainee.diagnose(batch, tokensBefore: tokens)
+                throw RunError.notFinite(
+                    step: step, what: "the loss",
+                    fault: fault?.description ?? "every operation of the model gave numbers")
+            }
+            tokens += UInt64(batch.tokenCount)
         }
+        for line in try trainee.end(step: step, statistics: &total) { observe(.note(line)) }
         try update(step: step, total, batches)
         clock.add(tokens: Int(tokens) - state.tokens)
         let done = state.microBatchesDone + loaded.count
         state.step = step
         state.tokens = Int(tokens)
+        state.repetition = (state.repetition + 1) % plan.repetitions
+        held = state.repetition == 0 ? [] : loaded
+        endsEpoch = false
+        // What more steps are taken on is not done yet.
+        guard state.repetition == 0 else { return true }
         state.epoch = plan.fraction(epoch: last.epoch, done: done)
         state.cursor = last.cursor
         state.microBatchesDone = last.endsEpoch ? 0 : done
         endsEpoch = last.endsEpoch
         return true
     }
+
+    /// Micro-batches that more steps are taken on.
+    private var held: [LoadedBatch] = []
 
     /// Whether the last step was its epoch's last.
     private var endsEpoch = false
@@ -156,13 +171,6 @@ package final class TrainingLoop {
             if batch.endsEpoch { break }
         }
         return loaded
-    }
-
-    /// Token by token, as the loss is summed.
-    private static func totalWeight(_ batches: [TrainingBatch]) -> Double {
-        var total = 0.0
-        for batch in batches { for weight in batch.weights { total += Double(weight) } }
-        return total
     }
 
     private func update(
@@ -223,7 +231,7 @@ package final class TrainingLoop {
                 fault = found.description
                 break
             }
-            tokens += UInt64(batch.tokens.count)
+            tokens += UInt64(batch.tokenCount)
         }
         return .notFinite(
             step: step, what: "the gradient of '\(norm.firstNotFinite ?? "?")'", fault: fault)
@@ -242,9 +250,8 @@ package final class TrainingLoop {
             ("epoch", .double(state.epoch)), ("loss", .double(window.meanLoss)),
             ("grad_norm", .double(lastNorm)), ("learning_rate", .double(lastRate)),
             ("num_tokens", .integer(state.tokens)),
-            ("mean_token_accuracy", .double(window.tokens.meanTokenAccuracy)),
-            ("entropy", .double(window.tokens.meanEntropy)),
         ]
+        for (key, value) in window.tokens.means { metrics.append((key, .double(value))) }
         if scaler != nil {
             // As a Double it is written as it will be when a run that goes on has read it again.
             metrics.append(("loss_scale", .double(Double(state.lossScale))))
@@ -372,16 +379,5 @@ package final class TrainingLoop {
                 StepReport(
                     step: state.step, steps: plan.steps, loss: lastLoss,
                     tokensPerSecond: clock.recentRate, residentBytes: ProcessMemory.resident)))
-    }
-}
-
-extension LossStatistics {
-    /// Adds the sums of a step.
-    mutating func add(_ step: LossStatistics) {
-        lossSum += step.lossSum
-        weightSum += step.weightSum
-        tokenCount += step.tokenCount
-        correctCount += step.correctCount
-        entropySum += step.entropySum
     }
 }

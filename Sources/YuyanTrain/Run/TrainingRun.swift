@@ -90,8 +90,11 @@ public final class TrainingRun {
             MemoryPrediction(
                 decoder: model.decoder, trainee: model.trainee, optimizer: optimizer,
                 recipe: recipe,
-                tokens: min(data.mostTokens, max(model.model.tokensPerPass, data.longest)),
-                checkpointing: checkpointing, base: base)
+                tokens: recipe.method.stage.writesAnswers
+                    ? recipe.tokensPerPass(
+                        model.model.tokensPerPass, longestPrompt: data.longest)
+                    : min(data.mostTokens, max(model.model.tokensPerPass, data.longest)),
+                longestPrompt: data.longest, checkpointing: checkpointing, base: base)
         }
         let asked =
             recipe.model.disablesGradientCheckpointing ? false : recipe.model.gradientCheckpointing
@@ -115,11 +118,14 @@ public final class TrainingRun {
                     outcome: outcome, folder: folder.path, memory: memory, measuredPeak: nil,
                     samples: [], verdict: verdict, endedBefore: checkpoint.path)
             }
+            try showData()
             try model.trainee.restore(from: checkpoint.path)
             try optimizer.restore(
                 from: SafetensorsFile(path: checkpoint.path + "/optimizer.safetensors"))
             state = saved
             observe(.resumed(step: saved.step, checkpoint: checkpoint.path))
+        } else {
+            try showData()
         }
         // Everything is known to be right by now.
         try resumption.clear(folder)
@@ -140,6 +146,13 @@ public final class TrainingRun {
         let outcome = try loop.run()
         if case .interrupted = outcome { return result(outcome, answers: nil) }
         return try finish(outcome, loop.state, files, answers)
+    }
+
+    /// Lets the method look at all data while the model is as it came.
+    private func showData() throws {
+        let loader = try data.data.loader(.training, epochs: max(1, plan.epochs))
+        var rest = data.validation.flatMap(\.batches).makeIterator()
+        try model.trainee.prepare { try loader.next()?.batch ?? rest.next() }
     }
 
     /// Refuses a checkpoint of other data, or behind the recipe's end.
@@ -237,7 +250,9 @@ public final class TrainingRun {
 
     /// What the model says before it is trained; a run that goes on finds that in a file.
     private func answersBefore(isResumed: Bool) throws -> AnswersBefore? {
-        guard recipe.run.reportSamples > 0, recipe.method.stage == .sft else { return nil }
+        guard recipe.run.reportSamples > 0, recipe.method.stage != .pt,
+            recipe.method.stage != .rm, recipe.method.stage != .prm
+        else { return nil }
         var batches = data.validation.flatMap(\.batches)
         if batches.isEmpty {
             let loader = try data.data.loader(.training, epochs: 1)
@@ -267,22 +282,27 @@ public final class TrainingRun {
         let loader = try data.data.loader(.training)
         guard let first = try loader.next() else { throw RunError.noMoreData(step: 1) }
         let batch = first.batch
+        var unseen: TrainingBatch? = batch
+        try model.trainee.prepare {
+            defer { unseen = nil }
+            return unseen
+        }
         var statistics = LossStatistics()
         let clock = ContinuousClock()
         var fastest = Duration.seconds(1_000_000)
         // The first pass also meets cold memory.
         for _ in 0..<2 {
             let start = clock.now
+            let weight = try model.trainee.begin(step: 1, [batch])
             try model.trainee.accumulate(
-                batch, normalizer: Double(max(1, batch.supervisedCount)), tokensBefore: 0,
-                statistics: &statistics)
+                batch, normalizer: max(1, weight), tokensBefore: 0, statistics: &statistics)
             fastest = min(fastest, clock.now - start)
         }
-        let rate = Double(batch.tokens.count) / max(fastest / .seconds(1), 1e-9)
+        let rate = Double(batch.tokenCount) / max(fastest / .seconds(1), 1e-9)
         let perEpoch = data.survey.map { Double($0.tally.tokens) }
         let perBatch = perEpoch.map { $0 / Double(max(1, plan.microBatchesOfFirstEpoch)) }
         let tokens =
-            (perBatch ?? Double(batch.tokens.count))
+            (perBatch ?? Double(batch.tokenCount))
             * Double(plan.steps * plan.accumulation)
         return TimePrediction(
             tokensPerSecond: rate, seconds: tokens / rate, loss: statistics.meanLoss)

@@ -23,11 +23,19 @@ package struct ValidationResult: Sendable, Hashable {
     /// Under the names of transformers and TRL.
     package var metrics: [(key: String, value: Double)] {
         let prefix = name.isEmpty ? "eval_" : "eval_\(name)_"
-        return [
-            (prefix + "loss", total.meanLoss),
-            (prefix + "mean_token_accuracy", total.meanTokenAccuracy),
-            (prefix + "entropy", total.meanEntropy),
-        ]
+        return [(prefix + "loss", total.meanLoss)] + total.means.map { (prefix + $0.key, $0.value) }
+    }
+}
+
+extension LossStatistics {
+    /// What was measured beside the loss, under TRL's names.
+    var means: [(key: String, value: Double)] {
+        // Methods that look at whole answers do not count tokens.
+        let tokens =
+            tokenCount == 0
+            ? []
+            : [("mean_token_accuracy", meanTokenAccuracy), ("entropy", meanEntropy)]
+        return tokens + named.map { ($0.name, $0.mean) }
     }
 }
 

@@ -27,11 +27,12 @@ public struct SavedModel {
     ///   - directory: An existing folder; other files in it stay.
     ///   - type: f32, f16 or bf16.
     ///   - adapter: Merged into the weights; loaded for this model.
+    ///   - score: The head `[1, C]` of a reward model, in the place of the language model's.
     ///   - maximumShardBytes: Most bytes of tensors in one file.
     /// - Throws: What goes wrong with files, as `FormatError`, `TokenizerError` or `CheckpointError`.
     public func writeHuggingFace(
         to directory: String, as type: ElementType, adding adapter: LowRankAdapter? = nil,
-        maximumShardBytes: Int = 5_000_000_000
+        scoredBy score: NamedWeight? = nil, maximumShardBytes: Int = 5_000_000_000
     ) throws {
         let files: TokenizerFiles
         let tokenizer: Tokenizer
@@ -46,7 +47,7 @@ public struct SavedModel {
         try files.write(to: directory)
         try decoder.writeHuggingFace(
             to: directory, as: type, adding: adapter, source: source,
-            tokens: tokenizer.specialTokens(below: decoder.shape.vocabularySize),
+            tokens: tokenizer.specialTokens(below: decoder.shape.vocabularySize), scoredBy: score,
             maximumShardBytes: maximumShardBytes, on: device)
     }
 

@@ -148,11 +148,8 @@ struct RecipeTests {
             ("learning_rate: fast\n", "r.yaml:4", "'learning_rate' is 'fast', expected a number"),
             ("seed: 1.5\n", "r.yaml:4", "'seed' is '1.5', expected a whole number"),
             ("packing: maybe\n", "r.yaml:4", "expected true or false or nothing"),
-            ("stage: rlhf\n", "r.yaml:4", "pt or sft (rm, ppo, dpo and kto are not supported yet)"),
-            (
-                "stage: dpo\n", "r.yaml:4: 'stage'",
-                "expected pt or sft: alignment is not supported yet"
-            ),
+            ("stage: rlhf\n", "r.yaml:4", "one of pt, sft, rm, prm, dpo"),
+            ("stage: grpo\n", "reward_funcs", "at least one, such as [arithmetic]"),
             ("finetuning_type: dora\n", "r.yaml:4", "lora with use_dora: true"),
             ("lr: 1\n", "r.yaml:4: no key 'lr'", "nearest: learning_rate;"),
             ("num_epochs: 1\n", "no key 'num_epochs'", "nearest: num_train_epochs;"),

@@ -50,7 +50,9 @@ struct FormRewardTests {
         }
         for item in try golden.array("overlong") {
             let reward = LengthReward(
-                .overlong(most: try item.int("most"), cache: try item.int("cache")))
+                .overlong(
+                    OverlongPunishment(
+                        maximumLength: try item.int("most"), cacheLength: try item.int("cache"))))
             let rows = try item.array("lengths").compactMap(\.int).map {
                 Self.completion([Int32](repeating: 1, count: $0))
             }

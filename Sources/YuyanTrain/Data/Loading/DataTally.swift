@@ -45,9 +45,9 @@ package struct DataTally: Sendable, Hashable {
         case .rendered(let row):
             samples += row.samples.count
             for sample in row.samples {
-                tokens += sample.tokens.count
+                tokens += sample.tokenCount
                 supervised += sample.supervisedCount
-                longest = max(longest, sample.tokens.count)
+                longest = max(longest, sample.tokenCount)
             }
             truncatedRows += row.truncated > 0 ? 1 : 0
             truncatedTokens += row.truncated

@@ -42,7 +42,9 @@ package struct Dataset: Sendable {
             let shape = try Self.shape(of: corpus, definition.names, options.badRows)
             files.append(
                 File(
-                    corpus: corpus, parser: RowParser(shape: shape, names: definition.names),
+                    corpus: corpus,
+                    parser: RowParser(
+                        shape: shape, names: definition.names, asksOnly: options.stage == .prompts),
                     first: first))
             first += corpus.count
         }

@@ -33,26 +33,35 @@ struct SampleRenderer: Sendable {
     func render(
         _ row: DataRow, _ source: SampleSource, weight: Float, shape: String
     ) throws(DataError) -> RenderedRow {
+        let learns = options.stage == .pretraining || options.stage == .supervised
         switch row {
-        case .text(let text, let endsDocument):
+        case .text(let text, let endsDocument) where learns:
             return try self.text(text, endsDocument, source, weight)
-        case .completion(let prompt, let completion):
+        case .completion(let prompt, let completion) where learns:
             return try self.completion(prompt, completion, source, weight)
-        case .conversation(let conversation):
+        case .conversation(let conversation) where learns:
             return try self.conversation(conversation, source, weight, shape)
-        case .prompt, .preference, .unpaired, .stepwise:
+        case .preference(let row) where options.stage == .preference:
+            return try preference(row, source, weight, shape)
+        case .unpaired(let row) where options.stage == .unpaired:
+            return try unpaired(row, source, weight, shape)
+        case .stepwise(let row) where options.stage == .stepwise:
+            return try stepwise(row, source, weight)
+        case .prompt(let row) where options.stage == .prompts:
+            return try prompt(row, source, shape)
+        default:
             throw .wrongStage(file: source.file, shape: shape, stage: options.stage.rawValue)
         }
     }
 
-    private func problem(
+    func problem(
         _ kind: RowProblem.Kind, _ source: SampleSource, _ reason: String
     ) -> DataError {
         .row(RowProblem(source: source, kind: kind, reason: reason))
     }
 
     /// A tokenizer may have more tokens than the model, by tokens that were added to it.
-    private func checkKnown(_ ids: [Int32], _ source: SampleSource) throws(DataError) {
+    func checkKnown(_ ids: [Int32], _ source: SampleSource) throws(DataError) {
         guard let id = ids.first(where: { $0 < 0 || Int($0) >= vocabularySize }) else { return }
         throw .unknownToken(
             source: source, id: id, text: tokenizer.decode([id]), vocabularySize: vocabularySize)
@@ -105,7 +114,7 @@ struct SampleRenderer: Sendable {
         return samples
     }
 
-    private func completion(
+    func completion(
         _ prompt: String, _ completion: String, _ source: SampleSource, _ weight: Float
     ) throws(DataError) -> RenderedRow {
         var ids = tokenizer.encode(prompt + completion, parseSpecial: false, addSpecial: false)
@@ -130,13 +139,14 @@ struct SampleRenderer: Sendable {
 
     // MARK: - Conversations
 
-    private func conversation(
+    /// - Parameter firstLearnt: The first turn that may be learnt.
+    func conversation(
         _ conversation: TrainingConversation, _ source: SampleSource, _ weight: Float,
-        _ shape: String
+        _ shape: String, firstLearnt: Int = 0
     ) throws(DataError) -> RenderedRow {
         guard let chat else { throw .noTemplate(file: source.file, shape: shape) }
         let turns = conversation.turns
-        var learnt = turns.indices.filter { turns[$0].isAnswer }
+        var learnt = turns.indices.filter { turns[$0].isAnswer && $0 >= firstLearnt }
         if options.supervision == .lastAnswer { learnt = learnt.suffix(1) }
         // Where all tokens count alike, nobody asks where the answers are.
         let needsSpans =

@@ -12,6 +12,32 @@ extension RowParser {
             columns: columns)
     }
 
+    /// The prompt of a row that has an answer; its columns stay in sight of reward functions.
+    func asked(_ row: DataRow, _ fields: JSONCursor) throws(RowFault) -> PromptRow {
+        let columns = fields.entries ?? []
+        switch row {
+        case .prompt(let row): return row
+        case .completion(let prompt, _):
+            return PromptRow(prompt: .text(prompt), tools: [], columns: columns)
+        case .text(let text, _):
+            return PromptRow(prompt: .text(text), tools: [], columns: columns)
+        case .conversation(let conversation):
+            var turns = conversation.turns
+            if turns.last?.isAnswer == true { turns.removeLast() }
+            guard !turns.isEmpty else {
+                throw RowFault("the row", "an answer only", expected: "a prompt before it")
+            }
+            return PromptRow(
+                prompt: .turns(turns), tools: conversation.tools, columns: columns)
+        case .preference(let row):
+            return PromptRow(prompt: row.prompt, tools: row.tools, columns: columns)
+        case .unpaired(let row):
+            return PromptRow(prompt: row.prompt, tools: row.tools, columns: columns)
+        case .stepwise(let row):
+            return PromptRow(prompt: .text(row.prompt), tools: [], columns: columns)
+        }
+    }
+
     func prompt(_ fields: JSONCursor) throws(RowFault) -> DataRow {
         let tools = try ToolReader.tools(fields["tools"], at: "tools")
         let prompt = try passage(fields["prompt"], at: "prompt")

@@ -5,11 +5,24 @@ import YuyanText
 struct RowParser: Sendable {
     let shape: DataShape
     let names: ShapeNames
+    /// Whether rows are prompts, whatever answers they come with.
+    var asksOnly = false
 
     /// Reads a row.
     ///
     /// - Throws: `RowFault` naming the column, what it holds and what was expected.
     func parse(_ fields: JSONCursor, endsDocument: Bool = true) throws(RowFault) -> DataRow {
+        // A prompt with a column 'answer' looks like a question to be learnt with its answer.
+        if asksOnly, let prompt = fields["prompt"], !prompt.isNull {
+            return .prompt(try promptOnly(fields))
+        }
+        let row = try content(fields, endsDocument: endsDocument)
+        return asksOnly ? .prompt(try asked(row, fields)) : row
+    }
+
+    private func content(
+        _ fields: JSONCursor, endsDocument: Bool
+    ) throws(RowFault) -> DataRow {
         switch shape.base {
         case .text:
             return .text(

@@ -11,12 +11,12 @@ import Synchronization
 /// Runs asynchronous work to its end while the calling thread, which is no task's, waits.
 ///
 /// - Throws: What `body` throws.
-func waiting(_ body: @escaping @Sendable () async throws -> Void) throws {
+package func waiting(_ body: @escaping @Sendable () async throws -> Void) throws {
     let outcome = Outcome()
     // A pipe wakes the thread on every system, and needs no lock that a task would have to hold.
     var ends: [Int32] = [0, 0]
     guard pipe(&ends) == 0 else {
-        throw CommandError.badArgument("no pipe: \(String(cString: strerror(errno)))")
+        throw EngineError.failed("no pipe: \(String(cString: strerror(errno)))")
     }
     let (reading, writing) = (ends[0], ends[1])
     defer { close(reading) }

@@ -1,0 +1,146 @@
+import YuyanText
+
+// Rows with judged answers, and prompts without any.
+
+extension SampleRenderer {
+    /// Both answers behind their prompt; the better one is the sample's own.
+    func preference(
+        _ row: PreferenceRow, _ source: SampleSource, _ weight: Float, _ shape: String
+    ) throws(DataError) -> RenderedRow {
+        var result = try answered(row.prompt, row.chosen, row.tools, source, weight, shape)
+        let other = try answered(row.prompt, row.rejected, row.tools, source, weight, shape)
+        guard let chosen = result.samples.first, let rejected = other.samples.first else {
+            throw problem(.unsupervised, source, "one of the two answers has no tokens")
+        }
+        guard chosen.tokens != rejected.tokens else {
+            throw problem(
+                .unsupervised, source,
+                "'chosen' and 'rejected' are the same answer, so there is nothing to prefer")
+        }
+        result.truncated += other.truncated
+        result.straddling += other.straddling
+        result.unstopped += other.unstopped
+        result.methods += other.methods
+        result.samples = [
+            TrainingSample(
+                tokens: chosen.tokens, weights: chosen.weights, source: source,
+                companion: .rejected(
+                    RejectedAnswer(
+                        tokens: rejected.tokens, weights: rejected.weights, margin: row.margin)))
+        ]
+        return result
+    }
+
+    /// An answer with its verdict.
+    func unpaired(
+        _ row: UnpairedRow, _ source: SampleSource, _ weight: Float, _ shape: String
+    ) throws(DataError) -> RenderedRow {
+        var result = try answered(row.prompt, row.completion, row.tools, source, weight, shape)
+        result.samples = result.samples.map {
+            TrainingSample(
+                tokens: $0.tokens, weights: $0.weights, source: source,
+                companion: .verdict(isDesirable: row.isDesirable))
+        }
+        return result
+    }
+
+    private func answered(
+        _ prompt: Passage, _ answer: Passage, _ tools: [Tool], _ source: SampleSource,
+        _ weight: Float, _ shape: String
+    ) throws(DataError) -> RenderedRow {
+        if case .text(let prompt) = prompt, case .text(let answer) = answer {
+            return try completion(prompt, answer, source, weight)
+        }
+        func turns(_ passage: Passage, _ role: String) -> [TrainingTurn] {
+            switch passage {
+            case .turns(let turns): turns
+            case .text(let text): [TrainingTurn(ChatTurn(role: role, content: text))]
+            }
+        }
+        let asked = turns(prompt, "user")
+        return try conversation(
+            TrainingConversation(turns: asked + turns(answer, "assistant"), tools: tools), source,
+            weight, shape, firstLearnt: asked.count)
+    }
+
+    /// The steps behind their prompt, a line each, as TRL separates them.
+    func stepwise(
+        _ row: StepwiseRow, _ source: SampleSource, _ weight: Float
+    ) throws(DataError) -> RenderedRow {
+        func ids(_ text: String) -> [Int32] {
+            tokenizer.encode(text, parseSpecial: false, addSpecial: false)
+        }
+        var tokens = ids(row.prompt)
+        if tokenizer.addsBeginningOfSequence, let id = tokenizer.beginningOfSequence {
+            tokens.insert(id, at: 0)
+        }
+        guard !tokens.isEmpty else { throw problem(.unsupervised, source, "the prompt is empty") }
+        var steps: [JudgedStep] = []
+        for (step, isRight) in zip(row.steps, row.labels) {
+            tokens += ids(step + "\n")
+            steps.append(JudgedStep(end: tokens.count - 1, isRight: isRight))
+        }
+        try checkKnown(tokens, source)
+        var result = RenderedRow()
+        if tokens.count > options.cutoffLength {
+            guard options.overlong == .truncate else { throw tooLong(tokens.count, source) }
+            steps.removeAll { $0.end >= options.cutoffLength }
+            result.truncated = tokens.count - options.cutoffLength
+            tokens.removeLast(result.truncated)
+        }
+        guard !steps.isEmpty else {
+            throw problem(.unsupervised, source, "no step is left within cutoff_len")
+        }
+        var weights = [Float](repeating: 0, count: tokens.count)
+        for step in steps { weights[step.end] = weight }
+        result.samples = [
+            TrainingSample(
+                tokens: tokens, weights: weights, source: source, companion: .steps(steps))
+        ]
+        return result
+    }
+
+    /// A prompt up to where the model's answer begins.
+    ///
+    /// A prompt that is too long is never cut: what it asks would be lost.
+    func prompt(
+        _ row: PromptRow, _ source: SampleSource, _ shape: String
+    ) throws(DataError) -> RenderedRow {
+        var tokens: [Int32]
+        let text: String
+        switch row.prompt {
+        case .text(let prompt):
+            tokens = tokenizer.encode(prompt, parseSpecial: false, addSpecial: true)
+            if let end = tokenizer.endOfSequence, tokens.last == end { tokens.removeLast() }
+            text = prompt
+        case .turns(let turns):
+            guard let chat else { throw .noTemplate(file: source.file, shape: shape) }
+            let renderable = chat.conversation(
+                turns.map(\.turn), tools: row.tools, variables: options.variables,
+                date: options.date)
+            do {
+                tokens = renderable.ids(try renderable.render(addsGenerationPrompt: true))
+            } catch {
+                throw problem(.refused, source, "\(error)")
+            }
+            text = turns.last?.turn.content ?? ""
+        }
+        guard !tokens.isEmpty else { throw problem(.unsupervised, source, "the prompt is empty") }
+        try checkKnown(tokens, source)
+        guard tokens.count <= options.cutoffLength else { throw tooLong(tokens.count, source) }
+        var result = RenderedRow()
+        result.samples = [
+            TrainingSample(
+                tokens: tokens, weights: [Float](repeating: 0, count: tokens.count), source: source,
+                companion: .prompt(PromptColumns(text: text, columns: row.columns)))
+        ]
+        return result
+    }
+
+    private func tooLong(_ count: Int, _ source: SampleSource) -> DataError {
+        problem(
+            .overlong, source,
+            "has \(count) tokens, expected at most \(options.cutoffLength); raise cutoff_len, or set "
+                + "on_overlong to skip")
+    }
+}

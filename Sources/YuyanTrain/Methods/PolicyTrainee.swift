@@ -1,0 +1,478 @@
+import YuyanFormats
+import YuyanModels
+import YuyanNN
+import YuyanTensor
+import YuyanText
+
+/// Learns from rewards of its own answers: GRPO and its kin, and PPO with its critic.
+///
+/// A step writes a group of answers to each prompt, scores them, and raises what was better than its
+/// group. The first update on a set of answers is on policy, so every ratio is 1: the log-probabilities
+/// of engine and trainer are compared bit by bit, and a difference ends the run.
+final class PolicyTrainee: ModelMethod {
+    let base: ModelTrainee
+    private let recipe: Recipe
+    private let loss: PolicyLoss
+    private let scorer: RolloutScorer
+    private let device: Device
+    private let endOfSequence: [Int32]
+    private let critic: Critic?
+    private let rewardModel: RewardModel?
+    private var controller: KLController
+    private var guards: RolloutGuards
+    private var writer: RolloutWriter?
+    private var longestPrompt = 1
+    /// Updates of the weights so far.
+    private var version = 0
+
+    /// The step's micro-batches, each with its groups, and which of them comes next.
+    private var pending: [[JudgedGroup]] = []
+    private var next = 0
+    private var totals = StepTotals(completions: 1, tokens: 0)
+    private var policy = PolicyStatistics()
+    private var values = ValueStatistics()
+    private var isOnPolicy = true
+
+    init(
+        _ base: ModelTrainee, recipe: Recipe, tokenizer: Tokenizer, place: String, device: Device
+    ) throws {
+        self.base = base
+        self.recipe = recipe
+        self.device = device
+        loss = PolicyLoss(recipe)
+        scorer = try RolloutScorer(recipe, tokenizer: tokenizer, place: place)
+        let size = base.model.decoder.shape.vocabularySize
+        endOfSequence = tokenizer.endOfGeneration.filter { Int($0) < size }.sorted()
+        let alignment = recipe.alignment
+        critic =
+            recipe.method.stage == .ppo
+            ? try Critic(beside: base.model, recipe: recipe, device: device) : nil
+        rewardModel =
+            alignment.rewardModel.isEmpty
+            ? nil
+            : try RewardModel(directory: alignment.rewardModel, for: base.model, device: device)
+        controller = KLController(
+            coefficient: alignment.klCoefficient,
+            target: alignment.klTarget.map { KLController.Target(divergence: $0) })
+        var settings = RolloutGuards.Settings()
+        settings.stops = Set(
+            alignment.stoppingGuards.compactMap { RolloutGuards.Name(rawValue: $0.rawValue) })
+        guards = RolloutGuards(settings)
+    }
+
+    var parameters: [Parameter] { base.parameters + (critic?.parameters ?? []) }
+
+    func prepare(_ batches: () throws -> TrainingBatch?) throws {
+        while let batch = try batches() {
+            longestPrompt = max(longestPrompt, batch.lengths.max() ?? 1)
+        }
+        base.model.tokensPerPass = recipe.tokensPerPass(
+            base.model.tokensPerPass, longestPrompt: longestPrompt)
+    }
+
+    func refresh() {
+        base.refresh()
+        critic?.refresh()
+        version += 1
+        writer?.weightsChanged()
+    }
+
+    // MARK: - Files
+
+    private static let fileName = "/policy_state.json"
+
+    /// Answers that more steps are taken on are kept with the weights.
+    func save(to folder: String) throws {
+        try base.save(to: folder)
+        try critic?.save(to: folder)
+        let held = recipe.repetitions > 1 ? pending : []
+        try writeAtomically(folder + Self.fileName) {
+            try $0.write(
+                ([
+                    "version": .integer(version),
+                    "kl_coefficient": .double(controller.coefficient),
+                    "guards": guards.json,
+                    "micro_batches": .array(held.map { .array($0.map(\.json)) }),
+                ] as JSONOutput).description + "\n")
+        }
+    }
+
+    func restore(from folder: String) throws {
+        try base.restore(from: folder)
+        try critic?.restore(from: folder)
+        let root = try JSONDocument(path: folder + Self.fileName).root
+        controller = KLController(
+            coefficient: try root.double("kl_coefficient"), target: controller.target)
+        version = try root.int("version")
+        guards = try RolloutGuards(guards.settings, json: try root.object("guards"))
+        pending = try root.array("micro_batches").map { batch in
+            try (batch.array.map(Array.init) ?? []).map {
+                try JudgedGroup($0, masksTruncated: recipe.alignment.masksTruncated)
+            }
+        }
+    }
+
+    // MARK: - Answers
+
+    private func rolloutWriter() throws -> RolloutWriter {
+        if let writer { return writer }
+        let made = try RolloutWriter(
+            base.model, recipe: recipe, endOfSequence: endOfSequence,
+            longestPrompt: longestPrompt, device: device)
+        writer = made
+        return made
+    }
+
+    func begin(step: Int, _ batches: [TrainingBatch]) throws -> Double {
+        next = 0
+        policy = PolicyStatistics()
+        values = ValueStatistics()
+        isOnPolicy = (step - 1).isMultiple(of: recipe.repetitions)
+        if isOnPolicy || pending.count != batches.count {
+            isOnPolicy = true
+            try judge(batches, step: step)
+        }
+        let groups = pending.joined()
+        totals = StepTotals(
+            completions: max(1, groups.reduce(0) { $0 + $1.rollout.answers.count }),
+            tokens: groups.reduce(0) { $0 + $1.learntCount }, microBatches: batches.count)
+        // The loss has its own normaliser.
+        return 1
+    }
+
+    private func judge(_ batches: [TrainingBatch], step: Int) throws {
+        let writer = try rolloutWriter()
+        var samples = batches.map(\.samples)
+        for index in samples.indices { samples[index] = samples[index].filter(\.isPrompt) }
+        let all = samples.flatMap { $0 }
+        var groups = try write(all, with: writer, step: step, attempt: 0)
+        for attempt in 0..<recipe.alignment.resamples {
+            let dull = groups.indices.filter { groups[$0].isUniform }
+            guard !dull.isEmpty else { break }
+            let again = try write(
+                dull.map { all[$0] }, with: writer, step: step, attempt: attempt + 1)
+            for (place, group) in zip(dull, again) { groups[place] = group }
+        }
+        let advantages = recipe.advantage.evaluated(groups.map(\.totals))
+        for (index, values) in advantages.advantages.enumerated() {
+            groups[index].spread(values)
+        }
+        scorer.summarize(groups, advantages)
+        if let critic { estimate(&groups, with: critic) }
+        pending = []
+        var start = 0
+        for part in samples {
+            pending.append(Array(groups[start..<start + part.count]))
+            start += part.count
+        }
+    }
+
+    /// Writes and scores a group for each prompt.
+    private func write(
+        _ samples: [TrainingSample], with writer: RolloutWriter, step: Int, attempt: Int
+    ) throws -> [JudgedGroup] {
+        let rollouts = try writer.groups(
+            samples.map(\.tokens), draw: UInt64(step) << 8 | UInt64(attempt), version: version)
+        let isExact = recipe.alignment.divergence == .exact && critic == nil
+        let needsReference = recipe.needsReference && !isExact
+        var reference: [[[Float]]] = []
+        if needsReference {
+            var options = GroupPassOptions()
+            options.adapter = .none
+            reference = base.model.logProbabilities(
+                of: rollouts.map(\.group), options, distribution: rollouts.distribution(recipe),
+                on: device)
+        }
+        var groups = try scorer.judged(
+            rollouts, samples, modelScores: rewardModel?.scores(of: rollouts.map(\.group)))
+        for index in groups.indices where needsReference {
+            groups[index].reference = reference[index]
+            if recipe.alignment.divergenceInReward, critic == nil {
+                groups[index].lowerRewards(by: recipe.alignment.beta, loss.estimator)
+            }
+        }
+        return groups
+    }
+
+    /// PPO's advantages: token by token, from the critic's word and what was earned.
+    private func estimate(_ groups: inout [JudgedGroup], with critic: Critic) {
+        let alignment = recipe.alignment
+        let found = critic.values(of: groups.map(\.rollout.group))
+        let shaping = RewardShaping(missingEndPenalty: alignment.missingEndPenalty)
+        var rewards: [[Double]] = []
+        var masks: [[Bool]] = []
+        var (divergence, penalty) = (0.0, 0.0)
+        for group in groups {
+            for (index, answer) in group.rollout.answers.enumerated() {
+                let policy = answer.logProbabilities.map(Double.init)
+                let reference = group.reference.map { $0[index].map(Double.init) } ?? policy
+                let isLearnt = group.isLearnt(index)
+                rewards.append(
+                    shaping.rewards(
+                        score: group.totals[index], hasEnded: answer.hasEnded, policy: policy,
+                        reference: reference, isLearnt: isLearnt,
+                        klCoefficient: controller.coefficient))
+                masks.append(isLearnt)
+                let sum = KLEstimator.k1.sum(
+                    policy: policy, reference: reference, isLearnt: isLearnt)
+                divergence += sum
+                penalty -= controller.coefficient * sum
+            }
+        }
+        if alignment.whitensRewards {
+            rewards = whitened(rewards, isLearnt: masks, shiftsMean: false)
+        }
+        let estimator = GeneralizedAdvantage(gamma: alignment.gamma, lambda: alignment.lambda)
+        var (advantages, row) = ([[Double]](), 0)
+        for index in groups.indices {
+            groups[index].values = found[index]
+            for values in found[index] {
+                let one = estimator.evaluated(
+                    rewards: rewards[row], values: values, isLearnt: masks[row])
+                groups[index].returns.append(one.returns)
+                advantages.append(one.advantages)
+                row += 1
+            }
+        }
+        advantages = whitened(advantages, isLearnt: masks)
+        row = 0
+        for index in groups.indices {
+            let answers = groups[index].rollout.answers.count
+            groups[index].advantages = Array(advantages[row..<row + answers])
+            row += answers
+        }
+        let count = Double(max(1, rewards.count))
+        let scores = Moments(groups.flatMap(\.totals).filter(\.isFinite)).mean
+        scorer.note("objective/kl", divergence / count)
+        scorer.note("objective/scores", scores)
+        scorer.note("objective/non_score_reward", penalty / count)
+        scorer.note("objective/rlhf_reward", scores + penalty / count)
+        scorer.note("objective/kl_coef", controller.coefficient)
+        scorer.note(
+            "val/num_eos_tokens",
+            Double(groups.flatMap(\.rollout.answers).count { $0.hasEnded }))
+        controller.update(divergence: divergence / count, completionCount: rewards.count)
+    }
+
+    // MARK: - Gradients
+
+    func accumulate(
+        _ batch: TrainingBatch, normalizer: Double, tokensBefore: UInt64,
+        statistics: inout LossStatistics
+    ) throws {
+        let groups = pending[next]
+        next += 1
+        var totals = totals
+        if case .bnpo = loss.normalization {
+            totals = StepTotals(
+                completions: totals.completions, tokens: totals.tokens,
+                microBatches: totals.microBatches,
+                microBatchTokens: groups.reduce(0) { $0 + $1.learntCount })
+        }
+        var options = GroupPassOptions()
+        (options.splitsGroups, options.firstToken) = (true, tokensBefore)
+        let rollouts = groups.map(\.rollout)
+        let distribution = rollouts.distribution(recipe)
+        var largest: Float = 0
+        let before = policy.loss
+        base.model.addGradients(of: rollouts.map(\.group), options, on: device) { pass in
+            let (x, head) = pass.targetRows()
+            let drawnFrom = distribution.tokens(of: pass)
+            var seeds: [(output: Tensor, gradient: Tensor)] = []
+            let learnt = pass.answers.flatMap { groups[$0.group].isLearnt($0.index) }
+            let count = Double(max(1, totals.tokens))
+            let bend = -recipe.alignment.entropyCoefficient / count / normalizer
+            func slopes(_ values: [Float]) -> [Double] {
+                pass.answers.flatMap { answer in
+                    loss.gradients(
+                        groups[answer.group].tokens(answer.index, policy: values[answer.tokens]),
+                        step: totals, statistics: &policy)
+                }
+            }
+            if isOnPolicy {
+                let sampled = pass.answers.flatMap {
+                    rollouts[$0.group].answers[$0.index].logProbabilities
+                }
+                let slopes = slopes(sampled)
+                let (scores, gradient) = tokenScores(
+                    x, targets: pass.targets, distribution: drawnFrom, head: head, on: pass.device
+                ) { row, _ in
+                    TokenSlope(
+                        logProbability: slopes[row] / normalizer, entropy: learnt[row] ? bend : 0)
+                }
+                for (score, drawn) in zip(scores, sampled) {
+                    largest = max(largest, abs(score.logProbability - drawn))
+                }
+                for (score, counts) in zip(scores, learnt) where counts {
+                    statistics.tokenCount += 1
+                    statistics.correctCount += score.isCorrect ? 1 : 0
+                    statistics.entropySum += score.entropy
+                }
+                if let gradient { seeds.append((x, gradient)) }
+            } else {
+                let values = tokenLogProbabilities(
+                    x, targets: pass.targets, distribution: drawnFrom, head: head, on: pass.device)
+                let slopes = slopes(values.values).map { Float($0 / normalizer) }
+                seeds.append((values, Tensor(slopes, shape: [slopes.count])))
+            }
+            if recipe.alignment.divergence == .exact, recipe.alignment.beta != 0, critic == nil {
+                seeds.append(
+                    exactDivergence(pass, x, head, learnt, normalizer: normalizer, &statistics))
+            }
+            return seeds
+        }
+        statistics.lossSum += policy.loss - before
+        if let critic {
+            let before = values.loss
+            critic.addGradients(
+                of: groups, tokenCount: max(1, totals.tokens), normalizer: normalizer,
+                statistics: &values)
+            statistics.lossSum += recipe.alignment.valueCoefficient * (values.loss - before)
+        }
+        guard largest == 0 else { throw RunError.offPolicy(difference: largest) }
+    }
+
+    /// The divergence over the whole vocabulary at every learnt token, with its gradient.
+    private func exactDivergence(
+        _ pass: GroupPass, _ x: Tensor, _ head: OutputHead, _ learnt: [Bool], normalizer: Double,
+        _ statistics: inout LossStatistics
+    ) -> (output: Tensor, gradient: Tensor) {
+        let (other, otherHead) = pass.reference(nil).targetRows()
+        let device = device
+        let values = divergence(
+            x, from: { otherHead.logits(other.rows($0), $0, device) }, direction: .underModel,
+            head: head, on: pass.device)
+        let count = Double(max(1, totals.tokens))
+        let factor = Float(recipe.alignment.beta / count / normalizer)
+        for (value, counts) in zip(values.values, learnt) where counts {
+            statistics.add("kl", Double(value))
+            statistics.lossSum += recipe.alignment.beta * Double(value) / count
+        }
+        return (
+            values, Tensor(learnt.map { $0 ? factor : 0 }, shape: [learnt.count])
+        )
+    }
+
+    func end(step: Int, statistics: inout LossStatistics) throws -> [String] {
+        statistics.weightSum += 1
+        if critic != nil {
+            statistics.add("loss/policy_avg", policy.loss)
+            statistics.add("loss/value_avg", values.loss)
+            statistics.add("policy/clipfrac_avg", policy.clippedShare)
+            statistics.add("val/clipfrac_avg", values.clippedShare)
+        }
+        if isOnPolicy { scorer.report(&statistics) }
+        if recipe.alignment.beta != 0, recipe.alignment.divergence != .exact, critic == nil {
+            statistics.add("kl", policy.meanDivergence)
+        }
+        if recipe.alignment.lossType == .cispo {
+            statistics.add("cispo_clip_ratio", policy.highShare)
+        } else {
+            statistics.add("clip_ratio/low_mean", policy.lowShare)
+            statistics.add("clip_ratio/low_min", policy.smallestLowShare)
+            statistics.add("clip_ratio/high_mean", policy.highShare)
+            statistics.add("clip_ratio/high_max", policy.largestHighShare)
+            statistics.add("clip_ratio/region_mean", policy.clippedShare)
+        }
+        return try alarms(step, statistics)
+    }
+
+    private func alarms(_ step: Int, _ statistics: LossStatistics) throws -> [String] {
+        guard isOnPolicy else { return [] }
+        var seen = scorer.observed(step, Array(pending.joined()))
+        if statistics.tokenCount > 0 { seen.entropy = statistics.meanEntropy }
+        seen.divergence = statistics.named.first { $0.name == "kl" }?.mean
+        let alarms = guards.add(seen)
+        if let last = alarms.first(where: \.isStop) { throw RunError.alarm(last.description) }
+        return alarms.map(\.description)
+    }
+
+    // MARK: - Evaluation
+
+    /// The mean reward of the likeliest answers; the loss is its negative.
+    func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws {
+        let samples = batch.samples.filter(\.isPrompt)
+        let rollouts = try rolloutWriter().likeliest(samples.map(\.tokens))
+        let scores = rewardModel?.scores(of: rollouts.map(\.group))
+        for group in try scorer.judged(rollouts, samples, modelScores: scores) {
+            statistics.lossSum -= group.totals[0]
+            statistics.weightSum += 1
+            statistics.add("reward", group.totals[0])
+            for (name, value) in group.parts[0] { statistics.add("rewards/\(name)/mean", value) }
+            let answer = group.rollout.answers[0]
+            statistics.add("completions/mean_length", Double(answer.tokens.count))
+            statistics.add("completions/clipped_ratio", answer.hasEnded ? 0 : 1)
+        }
+    }
+}
+
+extension TrainingSample {
+    /// Whether the model is to answer it.
+    var isPrompt: Bool { if case .prompt = companion { true } else { false } }
+}
+
+extension [Rollout] {
+    /// What the answers' tokens were drawn from.
+    func distribution(_ recipe: Recipe) -> AnswerDistribution {
+        let isCut = contains { $0.answers.contains { $0.supports.contains { !$0.isEmpty } } }
+        return AnswerDistribution(
+            temperature: Float(recipe.alignment.temperature),
+            supports: isCut ? map { $0.answers.map(\.supports) } : [])
+    }
+}
+
+extension PolicyLoss {
+    /// The loss of a recipe.
+    init(_ recipe: Recipe) {
+        let alignment = recipe.alignment
+        let high = alignment.epsilonHigh ?? alignment.epsilon
+        let isSequence = alignment.ratioLevel == .sequence
+        self.init(
+            surrogate: alignment.lossType == .cispo
+                ? .cispo(bound: high)
+                : .clipped(low: alignment.epsilon, high: high, delta: alignment.delta),
+            level: recipe.method.stage == .rloo ? .product : isSequence ? .sequence : .token,
+            normalization: LossNormalization(recipe),
+            beta: alignment.divergenceInReward || alignment.divergence == .exact
+                || recipe.method.stage == .ppo ? 0 : alignment.beta,
+            estimator: KLEstimator(rawValue: alignment.divergence.rawValue) ?? .k3)
+    }
+}
+
+extension LossNormalization {
+    /// What a recipe divides token losses by.
+    init(_ recipe: Recipe) {
+        if recipe.method.stage == .rloo {
+            self = .grpo
+            return
+        }
+        // PPO takes the mean over tokens.
+        if recipe.method.stage == .ppo {
+            self = .dapo
+            return
+        }
+        self =
+            switch recipe.alignment.lossType {
+            case .grpo: .grpo
+            case .bnpo: .bnpo
+            case .drGRPO: .drGRPO(maximumLength: recipe.alignment.completionLength)
+            case .dapo, .cispo: .dapo
+            }
+    }
+}
+
+extension Recipe {
+    /// How rewards become advantages.
+    var advantage: GroupAdvantage {
+        switch method.stage {
+        case .rloo: .rloo
+        case .reinforce: .reinforcePlusPlus
+        default:
+            switch alignment.rewardScale {
+            case .group: .grpo
+            case .batch: .batchScaled
+            case .none: .drGRPO
+            }
+        }
+    }
+}

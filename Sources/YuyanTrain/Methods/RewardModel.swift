@@ -1,0 +1,42 @@
+import YuyanModels
+import YuyanNN
+import YuyanTensor
+
+/// A reward model over the base of the policy: an adapter with a head, as stage `rm` trains it.
+struct RewardModel {
+    private let adapter: LowRankAdapter
+    private let head: [Float]
+    private let model: TrainableModel
+    private let device: Device
+
+    /// - Throws: `RecipeError` if the adapter has no head; what is wrong with its files.
+    init(directory: String, for model: TrainableModel, device: Device) throws {
+        adapter = try LowRankAdapter(
+            name: "reward", directory: directory, for: model.decoder, on: device)
+        guard let head = adapter.score else {
+            throw RecipeError.badValue(
+                place: "recipe", key: "reward_model", found: "'\(directory)'",
+                expected: "an adapter with 'score.weight', as stage: rm writes it")
+        }
+        self.head = head
+        self.model = model
+        self.device = device
+    }
+
+    /// The score of each answer behind its prompt: `[group][answer]`.
+    func scores(of groups: [AnswerGroup]) -> [[Double]] {
+        var found = groups.map { [Double](repeating: 0, count: $0.answers.count) }
+        var options = GroupPassOptions()
+        (options.adapter, options.splitsGroups) = (.other(adapter), true)
+        model.visit(groups, options, on: device) { pass in
+            let states = pass.lastRows()
+            for (row, answer) in pass.answers.enumerated() {
+                let state = states.row(row)
+                found[answer.group][answer.index] = zip(state, head).reduce(0) {
+                    $0 + Double($1.0) * Double($1.1)
+                }
+            }
+        }
+        return found
+    }
+}

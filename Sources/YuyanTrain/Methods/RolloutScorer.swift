@@ -1,0 +1,252 @@
+import YuyanFormats
+import YuyanNN
+import YuyanText
+
+/// A group of answers with what they earned.
+struct JudgedGroup {
+    let rollout: Rollout
+    /// Weighted sums of the rewards; NaN where none was given.
+    var totals: [Double]
+    /// For each answer what each reward gave, before weights.
+    let parts: [[(name: String, value: Double)]]
+    /// `[answer][token]`.
+    var advantages: [[Double]] = []
+    /// What a critic expected at each token, and what came: `[answer][token]`; empty without one.
+    var values: [[Double]] = []
+    var returns: [[Double]] = []
+    /// `[answer][token]`, where a divergence is estimated.
+    var reference: [[Float]]?
+    /// Whether answers that were cut are left out.
+    let masksTruncated: Bool
+
+    /// Whether nothing can be learnt from comparing these answers.
+    var isUniform: Bool { totals.allSatisfy { $0 == totals[0] } }
+
+    /// Which tokens of an answer count.
+    func isLearnt(_ answer: Int) -> [Bool] {
+        let written = rollout.answers[answer]
+        let counts = written.hasEnded || !masksTruncated
+        return [Bool](repeating: counts, count: written.tokens.count)
+    }
+
+    /// Gives every token of an answer the answer's advantage.
+    mutating func spread(_ values: [Double]) {
+        advantages = zip(values, rollout.answers).map { value, answer in
+            [Double](repeating: value, count: answer.tokens.count)
+        }
+    }
+
+    var learntCount: Int {
+        rollout.answers.indices.reduce(0) { $0 + isLearnt($1).count { $0 } }
+    }
+
+    /// An answer as policy losses see it.
+    ///
+    /// - Parameter policy: Its log-probabilities under the present weights.
+    func tokens(_ answer: Int, policy: some Sequence<Float>) -> CompletionTokens {
+        CompletionTokens(
+            policy: policy.map(Double.init),
+            sampled: rollout.answers[answer].logProbabilities.map(Double.init),
+            reference: reference.map { $0[answer].map(Double.init) },
+            advantages: advantages[answer], isLearnt: isLearnt(answer))
+    }
+
+    /// Takes the divergence from the reference out of the rewards.
+    mutating func lowerRewards(by beta: Double, _ estimator: KLEstimator) {
+        guard let reference else { return }
+        for (index, answer) in rollout.answers.enumerated() {
+            totals[index] -=
+                beta
+                * estimator.sum(
+                    policy: answer.logProbabilities.map(Double.init),
+                    reference: reference[index].map(Double.init), isLearnt: isLearnt(index))
+        }
+    }
+}
+
+extension JudgedGroup {
+    /// Everything but what is logged once, for a run that goes on between two steps on it.
+    var json: JSONOutput {
+        [
+            "prompt": .array(rollout.prompt.map { .integer(Int($0)) }),
+            "answers": .array(rollout.answers.map(\.json)),
+            "rewards": .array(totals.map { $0.isFinite ? .double($0) : .null }),
+            "advantages": .array(advantages.map { .array($0.map { .double($0) }) }),
+            "values": .array(values.map { .array($0.map { .double($0) }) }),
+            "returns": .array(returns.map { .array($0.map { .double($0) }) }),
+            "reference": reference.map { .array($0.map { .array($0.map { .float($0) }) }) }
+                ?? .null,
+        ]
+    }
+
+    init(_ json: JSONCursor, masksTruncated: Bool) throws {
+        rollout = Rollout(
+            prompt: try json.array("prompt").map { Int32($0.int ?? 0) },
+            answers: try json.array("answers").map { try WrittenAnswer($0) })
+        totals = try json.array("rewards").map { $0.double ?? .nan }
+        func numbers(_ key: String) throws -> [[Double]] {
+            try json.array(key).map { row in
+                (row.array.map(Array.init) ?? []).map { $0.double ?? 0 }
+            }
+        }
+        advantages = try numbers("advantages")
+        values = try numbers("values")
+        returns = try numbers("returns")
+        reference = json["reference"]?.array?.map {
+            ($0.array.map(Array.init) ?? []).map { Float($0.double ?? 0) }
+        }
+        parts = rollout.answers.map { _ in [] }
+        self.masksTruncated = masksTruncated
+    }
+}
+
+extension WrittenAnswer {
+    var json: JSONOutput {
+        [
+            "tokens": .array(tokens.map { .integer(Int($0)) }),
+            "logprobs": .array(logProbabilities.map { .float($0) }),
+            "supports": .array(supports.map { .array($0.map { .integer(Int($0)) }) }),
+            "ended": .bool(hasEnded),
+            "versions": .array(weightVersions.map { .integer($0) }),
+        ]
+    }
+
+    init(_ json: JSONCursor) throws {
+        tokens = try json.array("tokens").map { Int32($0.int ?? 0) }
+        logProbabilities = try json.array("logprobs").map { Float($0.double ?? 0) }
+        supports = try json.array("supports").map {
+            ($0.array.map(Array.init) ?? []).map { Int32($0.int ?? 0) }
+        }
+        hasEnded = try json.bool("ended")
+        weightVersions = try json.array("versions").map { $0.int ?? 0 }
+        guard logProbabilities.count == tokens.count, supports.count == tokens.count else {
+            throw RunError.damagedState(
+                file: "rollouts.json",
+                what: "\(logProbabilities.count) log-probabilities of \(tokens.count) tokens")
+        }
+    }
+}
+
+/// Scores answers by the recipe's rewards, and keeps what is logged of a step.
+final class RolloutScorer {
+    private let tokenizer: Tokenizer
+    private let rewards: RewardSet?
+    private let masksTruncated: Bool
+    private let ends: Set<Int32>
+    private var metrics: [(name: String, value: Double)] = []
+
+    init(_ recipe: Recipe, tokenizer: Tokenizer, place: String) throws {
+        self.tokenizer = tokenizer
+        masksTruncated = recipe.alignment.masksTruncated
+        ends = Set(tokenizer.endOfGeneration)
+        rewards =
+            recipe.alignment.rewards.nodes.isEmpty
+            ? nil
+            : try RewardSet(
+                recipe.alignment.rewards, weights: recipe.alignment.rewardWeights,
+                policy: RewardSet.FaultPolicy(rawValue: recipe.alignment.rewardFaults.rawValue)
+                    ?? .stop, place: place)
+    }
+
+    /// What each answer earned.
+    ///
+    /// - Parameter modelScores: Of a reward model, `[group][answer]`; added with the weight 1.
+    /// - Throws: `RewardError` naming function and row.
+    func judged(
+        _ rollouts: [Rollout], _ samples: [TrainingSample], modelScores: [[Double]]? = nil
+    ) throws -> [JudgedGroup] {
+        var completions: [ScoredCompletion] = []
+        for (rollout, sample) in zip(rollouts, samples) {
+            guard case .prompt(let row) = sample.companion else { continue }
+            completions += rollout.answers.map { answer in
+                ScoredCompletion(
+                    prompt: row.text, text: text(answer), tokens: answer.tokens,
+                    hasEnded: answer.hasEnded, columns: row.columns,
+                    place: "\(sample.source.file):\(sample.source.row)")
+            }
+        }
+        let batch = try rewards?.score(completions)
+        var start = 0
+        return rollouts.enumerated().map { place, rollout in
+            let rows = start..<start + rollout.answers.count
+            start = rows.upperBound
+            var totals: [Double] = rows.map { row in
+                batch.map { $0.totals[row] ?? .nan } ?? 0
+            }
+            var parts: [[(name: String, value: Double)]] = rows.map { row in
+                guard let batch else { return [] }
+                return batch.names.indices.compactMap { index in
+                    batch.parts[index][row].map { (batch.names[index], $0) }
+                }
+            }
+            for (index, score) in (modelScores?[place] ?? []).enumerated() {
+                totals[index] += score
+                parts[index].append((Self.modelName, score))
+            }
+            return JudgedGroup(
+                rollout: rollout, totals: totals, parts: parts, masksTruncated: masksTruncated)
+        }
+    }
+
+    /// What metrics call the score of a reward model.
+    private static let modelName = "reward_model"
+
+    /// Adds a figure to those of the step.
+    func note(_ name: String, _ value: Double) { metrics.append((name, value)) }
+
+    /// An answer as people read it, without the token that ends it.
+    func text(_ answer: WrittenAnswer) -> String {
+        tokenizer.decode(answer.tokens.filter { !ends.contains($0) })
+    }
+
+    /// Notes a step's figures, under TRL's names.
+    func summarize(_ groups: [JudgedGroup], _ advantages: GroupedAdvantages) {
+        metrics = [
+            ("reward", advantages.rewards.mean), ("reward_std", advantages.rewards.deviation),
+            ("frac_reward_zero_std", advantages.uniformFraction),
+        ]
+        for name in (rewards?.functions.map(\.name) ?? []) + [Self.modelName] {
+            let values = Moments(
+                groups.flatMap(\.parts).compactMap { $0.first { $0.name == name }?.value })
+            guard values.count > 0 else { continue }
+            metrics.append(("rewards/\(name)/mean", values.mean))
+            metrics.append(("rewards/\(name)/std", values.deviation))
+        }
+        let answers = groups.flatMap(\.rollout.answers)
+        func lengths(_ name: String, _ counts: [Int]) {
+            guard let least = counts.min(), let most = counts.max() else { return }
+            let mean = Double(counts.reduce(0, +)) / Double(counts.count)
+            metrics.append(("completions/mean_\(name)", mean))
+            metrics.append(("completions/min_\(name)", Double(least)))
+            metrics.append(("completions/max_\(name)", Double(most)))
+        }
+        lengths("length", answers.map(\.tokens.count))
+        lengths("terminated_length", answers.filter(\.hasEnded).map(\.tokens.count))
+        metrics.append(
+            (
+                "completions/clipped_ratio",
+                Double(answers.count { !$0.hasEnded }) / Double(max(1, answers.count))
+            ))
+    }
+
+    /// What guards look at.
+    func observed(_ step: Int, _ groups: [JudgedGroup]) -> RolloutStep {
+        var seen = RolloutStep(
+            step: step,
+            completions: groups.flatMap(\.rollout.answers).map {
+                ScoredCompletion(
+                    prompt: "", text: "", tokens: $0.tokens, hasEnded: $0.hasEnded)
+            })
+        let formats = groups.flatMap(\.parts).compactMap {
+            $0.first { $0.name == FormatReward.kind }?.value
+        }
+        if !formats.isEmpty { seen.formatShare = Moments(formats).mean }
+        seen.flatGroupShare = metrics.first { $0.name == "frac_reward_zero_std" }?.value
+        return seen
+    }
+
+    /// Adds what `summarize` noted to the log.
+    func report(_ statistics: inout LossStatistics) {
+        for (name, value) in metrics { statistics.add(name, value) }
+    }
+}

@@ -1,0 +1,209 @@
+import TestSupport
+import Testing
+import YuyanFormats
+import YuyanModels
+import YuyanNN
+import YuyanTensor
+
+@testable import YuyanTrain
+
+@Suite("Runs that learn from judged answers")
+struct AlignmentRunTests {
+    private let folder = TemporaryFolder()
+    private let model = Goldens.path("models/gguf/llama-gqa.gguf")
+
+    private static let pairs = (0..<12).map {
+        #"{"prompt": "abc \#($0)", "chosen": " de \#($0 * 7 % 10)", "rejected": " fg \#($0 % 3) h"}"#
+    }
+    private static let verdicts = (0..<12).map {
+        #"{"prompt": "abc \#($0)", "completion": " de \#($0 * 7 % 10)", "label": \#($0 % 2 == 0)}"#
+    }
+    private static let steps = (0..<12).map {
+        #"{"prompt": "abc \#($0)", "completions": ["de", "f \#($0)"], "labels": [true, \#($0 % 2 == 0)]}"#
+    }
+    private static let prompts = (0..<12).map { #"{"prompt": "abc \#($0)", "answer": "e"}"# }
+
+    private static func rows(_ stage: String) -> [String] {
+        switch stage {
+        case "kto": verdicts
+        case "prm": steps
+        case "grpo", "rloo", "reinforce++", "ppo": prompts
+        default: pairs
+        }
+    }
+
+    private func source(_ output: String, _ stage: String, _ flags: [String]) throws -> RecipeSource
+    {
+        let rows = Self.rows(stage).joined(separator: "\n") + "\n"
+        let data = folder.file("\(stage).jsonl", Array(rows.utf8))
+        let rewards =
+            Self.rows(stage) == Self.prompts
+            ? [
+                "--reward_funcs", "[{name: regex, pattern: \"[a-m]\", mode: search}]",
+                "--num_generations", "4", "--max_completion_length", "8",
+            ] : []
+        return try RecipeSource(
+            arguments: [
+                "--model_name_or_path", model, "--output_dir", folder.path + "/" + output,
+                "--stage", stage, "--dataset", data, "--lora_rank", "2", "--learning_rate", "1e-2",
+                "--per_device_train_batch_size", "2", "--max_steps", "3", "--save_steps", "1",
+                "--logging_steps", "1", "--report_samples", "0", "--threads", "2", "--report_to",
+                "none",
+            ] + rewards + flags)
+    }
+
+    @discardableResult
+    private func train(
+        _ output: String, _ stage: String, _ flags: [String] = [], stopAfter polls: Int? = nil
+    ) throws -> RunOutcome {
+        var left = polls ?? .max
+        return try TrainingRun(
+            source(output, stage, flags), modelPath: model,
+            stopSignal: {
+                left -= 1
+                return left < 0 ? 2 : nil
+            }, observe: { _ in }
+        ).train().outcome
+    }
+
+    /// The logged objects without what depends on the machine.
+    private func log(_ output: String) throws -> [[String: Double]] {
+        let text = String(decoding: try folder.bytes("\(output)/metrics.jsonl"), as: UTF8.self)
+        return try text.split(separator: "\n").map { line in
+            var found: [String: Double] = [:]
+            for (key, value) in try JSONDocument(
+                bytes: Array(line.utf8), name: "metrics"
+            ).root.entries ?? []
+            where !["tokens_per_second", "step_time"].contains(key) && !key.hasPrefix("memory") {
+                found[key] = value.double
+            }
+            return found
+        }
+    }
+
+    @Test(
+        "end with an adapter, and log what TRL logs",
+        arguments: [
+            ("dpo", "rewards/margins"), ("orpo", "nll_loss"), ("simpo", "rewards/accuracies"),
+            ("cpo", "logps/chosen"), ("kto", "kl"), ("rm", "margin"), ("prm", "accuracy"),
+            ("grpo", "frac_reward_zero_std"), ("rloo", "reward_std"),
+            ("reinforce++", "completions/mean_length"), ("ppo", "loss/value_avg"),
+        ])
+    func stages(_ stage: String, _ metric: String) throws {
+        #expect(try train(stage, stage, ["--val_size", "2"]) == .finished(step: 3))
+        let log = try log(stage)
+        #expect(log.filter { $0["grad_norm"] != nil }.count == 3)
+        #expect(log.allSatisfy { $0[metric] != nil || $0["eval_loss"] != nil })
+        #expect(log.contains { $0["eval_loss"] != nil })
+        #expect(try folder.bytes("\(stage)/adapter_model.safetensors").count > 1000)
+        let isScored = stage == "rm" || stage == "prm"
+        let configuration = try JSONDocument(path: folder.path + "/\(stage)/adapter_config.json")
+            .root
+        #expect(try configuration.string("task_type") == (isScored ? "SEQ_CLS" : "CAUSAL_LM"))
+    }
+
+    @Test("do not depend on the number of threads", arguments: ["dpo", "kto", "rm", "grpo", "ppo"])
+    func threads(_ stage: String) throws {
+        for threads in ["1", "2", "3"] { try train(threads, stage, ["--threads", threads]) }
+        for threads in ["2", "3"] {
+            #expect(try log("1") == log(threads))
+            #expect(
+                try folder.bytes("1/adapter_model.safetensors")
+                    == folder.bytes("\(threads)/adapter_model.safetensors"))
+        }
+    }
+
+    @Test(
+        "go on to the same bytes, wherever they were stopped",
+        arguments: [
+            ("dpo", ["--finetuning_type", "full"]), ("grpo", []),
+            ("grpo", ["--num_iterations", "2", "--max_steps", "5"]), ("kto", []),
+            ("ppo", ["--ppo_epochs", "2", "--max_steps", "5", "--ppo_target", "6"]),
+        ])
+    func resumes(_ stage: String, _ flags: [String]) throws {
+        let files = flags.contains("full") ? "model.safetensors" : "adapter_model.safetensors"
+        let end = flags.contains("5") ? 5 : 3
+        #expect(try train("whole", stage, flags) == .finished(step: end))
+        var stops = 0
+        for polls in 1..<12 {
+            let outcome = try train("cut\(polls)", stage, flags, stopAfter: polls)
+            if outcome == .finished(step: end) { continue }
+            stops += 1
+            #expect(try train("cut\(polls)", stage, flags) == .finished(step: end))
+            #expect(try log("whole") == log("cut\(polls)"))
+            #expect(
+                try folder.bytes("whole/\(files)") == folder.bytes("cut\(polls)/\(files)"))
+        }
+        #expect(stops > 3)
+    }
+
+    /// A thousand tokens and more, drawn through an adapter that has already changed.
+    @Test("draw and learn with the same log-probabilities, bit for bit", arguments: ["0.8", "1"])
+    func onPolicy(_ topP: String) throws {
+        let flags = [
+            "--top_p", topP, "--temperature", "0.9", "--num_generations", "8",
+            "--max_completion_length", "24", "--max_steps", "4", "--per_device_train_batch_size",
+            "3",
+            "--use_dora", "true",
+        ]
+        // The run compares every token of every step, and throws if one bit differs.
+        #expect(try train("exact\(topP)", "grpo", flags) == .finished(step: 4))
+        let tokens = try log("exact\(topP)").reduce(0.0) {
+            $0 + 24 * ($1["completions/mean_length"] ?? 0)
+        }
+        #expect(tokens > 1000)
+    }
+
+    /// The best a model can do is to write a letter of the pattern, which it rarely does at first.
+    @Test(
+        "reach the reward's known optimum",
+        arguments: [
+            ("grpo", []), ("grpo", ["--loss_type", "dr_grpo", "--scale_rewards", "none"]),
+            ("grpo", ["--loss_type", "cispo", "--epsilon_high", "4"]),
+            ("grpo", ["--importance_sampling_level", "sequence", "--loss_type", "grpo"]),
+            (
+                "grpo",
+                ["--epsilon_high", "0.28", "--dynamic_sampling", "2", "--num_iterations", "2"]
+            ),
+            ("rloo", []), ("reinforce++", []),
+            ("ppo", ["--kl_coef", "0", "--ppo_epochs", "2", "--max_steps", "120"]),
+        ])
+    func learns(_ stage: String, _ flags: [String]) throws {
+        try train(
+            "learns", stage,
+            [
+                "--max_steps", "40", "--save_strategy", "no", "--num_generations", "8",
+                "--max_completion_length", "1", "--learning_rate", "3e-2", "--lora_rank", "4",
+                "--lr_scheduler_type", "constant",
+            ] + flags)
+        let rewards = try log("learns").compactMap { $0["reward"] }
+        let (before, after) = (rewards.prefix(2), rewards.suffix(8))
+        #expect(before.reduce(0, +) / 2 < 0.5)
+        #expect(after.reduce(0, +) / Double(after.count) > 0.85, "\(rewards)")
+    }
+
+    @Test("refuse what cannot be learnt from, by name")
+    func refuses() throws {
+        func refusal(_ stage: String, _ flags: [String]) -> String {
+            do {
+                try train("refused", stage, flags)
+                return ""
+            } catch {
+                return "\(error)"
+            }
+        }
+        #expect(refusal("grpo", ["--num_generations", "1"]).contains("num_generations"))
+        #expect(refusal("grpo", ["--lora_dropout", "0.1"]).contains("lora_dropout"))
+        #expect(refusal("grpo", ["--reward_funcs", "[]"]).contains("reward_funcs"))
+        #expect(refusal("grpo", ["--reward_funcs", "[regx]"]).contains("regex"))
+        #expect(refusal("kto", ["--per_device_train_batch_size", "1"]).contains("2 or more"))
+        #expect(refusal("dpo", ["--pref_beta", "0"]).contains("pref_beta"))
+        #expect(refusal("dpo", ["--packing", "true"]).contains("packing"))
+        let same = folder.file(
+            "same.jsonl", Array(#"{"prompt": "a", "chosen": " b", "rejected": " b"}"#.utf8) + [10])
+        #expect(refusal("dpo", ["--dataset", same]).contains("the same answer"))
+        let plain = folder.file("plain.jsonl", Array(#"{"text": "abc"}"#.utf8) + [10])
+        #expect(refusal("dpo", ["--dataset", plain]).contains("not for the stage preference"))
+        #expect(itemNames(in: folder.path + "/refused").isEmpty)
+    }
+}
