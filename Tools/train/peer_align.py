@@ -40,6 +40,9 @@ def main():
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
     torch.set_num_threads(args.threads)
+    # Rows are prepared anew each time; hashing them for a cache trips over some versions of dill.
+    import datasets.fingerprint
+    datasets.fingerprint.Hasher.hash = classmethod(lambda cls, value: str(id(value)))
     with open(args.rows) as file:
         data = Dataset.from_list(json.load(file))
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32)

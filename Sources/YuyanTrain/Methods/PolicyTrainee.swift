@@ -20,6 +20,10 @@ final class PolicyTrainee: ModelMethod {
     private let rewardModel: RewardModel?
     private var controller: KLController
     private var guards: RolloutGuards
+    /// What `controller` learns once the step is sure to be taken.
+    private var measured: (divergence: Double, completions: Int)?
+    /// The model as it was: nil for the base itself.
+    private let reference: LowRankAdapter?
     private var writer: RolloutWriter?
     private var longestPrompt = 1
     /// Updates of the weights so far.
@@ -51,6 +55,13 @@ final class PolicyTrainee: ModelMethod {
             alignment.rewardModel.isEmpty
             ? nil
             : try RewardModel(directory: alignment.rewardModel, for: base.model, device: device)
+        // Training goes on from an adapter, so the reference is the base with that one.
+        reference =
+            recipe.needsReference
+            ? try recipe.model.adapters.first.map {
+                try LowRankAdapter(
+                    name: "reference", directory: $0, for: base.model.decoder, on: device)
+            } : nil
         controller = KLController(
             coefficient: alignment.klCoefficient,
             target: alignment.klTarget.map { KLController.Target(divergence: $0) })
@@ -63,7 +74,16 @@ final class PolicyTrainee: ModelMethod {
     var parameters: [Parameter] { base.parameters + (critic?.parameters ?? []) }
 
     func prepare(_ batches: () throws -> TrainingBatch?) throws {
+        let room = base.model.decoder.shape.contextLength - recipe.alignment.completionLength
         while let batch = try batches() {
+            for sample in batch.samples where sample.tokens.count > room {
+                throw DataError.row(
+                    RowProblem(
+                        source: sample.source, kind: .overlong,
+                        reason: "has \(sample.tokens.count) tokens, expected at most \(room): the "
+                            + "model's context less max_completion_length; lower that, or set "
+                            + "cutoff_len and on_overlong: skip"))
+            }
             longestPrompt = max(longestPrompt, batch.lengths.max() ?? 1)
         }
         base.model.tokensPerPass = recipe.tokensPerPass(
@@ -157,6 +177,9 @@ final class PolicyTrainee: ModelMethod {
         for (index, values) in advantages.advantages.enumerated() {
             groups[index].spread(values)
         }
+        guard groups.contains(where: { $0.totals.contains(where: \.isFinite) }) else {
+            throw RunError.noRewards(step: step, fault: scorer.takeFault())
+        }
         scorer.summarize(groups, advantages)
         if let critic { estimate(&groups, with: critic) }
         pending = []
@@ -178,7 +201,7 @@ final class PolicyTrainee: ModelMethod {
         var reference: [[[Float]]] = []
         if needsReference {
             var options = GroupPassOptions()
-            options.adapter = .none
+            options.adapter = self.reference.map { .other($0) } ?? .none
             reference = base.model.logProbabilities(
                 of: rollouts.map(\.group), options, distribution: rollouts.distribution(recipe),
                 on: device)
@@ -209,7 +232,8 @@ final class PolicyTrainee: ModelMethod {
                 let isLearnt = group.isLearnt(index)
                 rewards.append(
                     shaping.rewards(
-                        score: group.totals[index], hasEnded: answer.hasEnded, policy: policy,
+                        score: group.totals[index].isFinite ? group.totals[index] : 0,
+                        hasEnded: answer.hasEnded, policy: policy,
                         reference: reference, isLearnt: isLearnt,
                         klCoefficient: controller.coefficient))
                 masks.append(isLearnt)
@@ -251,7 +275,7 @@ final class PolicyTrainee: ModelMethod {
         scorer.note(
             "val/num_eos_tokens",
             Double(groups.flatMap(\.rollout.answers).count { $0.hasEnded }))
-        controller.update(divergence: divergence / count, completionCount: rewards.count)
+        measured = (divergence / count, rewards.count)
     }
 
     // MARK: - Gradients
@@ -273,7 +297,7 @@ final class PolicyTrainee: ModelMethod {
         (options.splitsGroups, options.firstToken) = (true, tokensBefore)
         let rollouts = groups.map(\.rollout)
         let distribution = rollouts.distribution(recipe)
-        var largest: Float = 0
+        var differing = 0
         let before = policy.loss
         base.model.addGradients(of: rollouts.map(\.group), options, on: device) { pass in
             let (x, head) = pass.targetRows()
@@ -300,8 +324,8 @@ final class PolicyTrainee: ModelMethod {
                     TokenSlope(
                         logProbability: slopes[row] / normalizer, entropy: learnt[row] ? bend : 0)
                 }
-                for (score, drawn) in zip(scores, sampled) {
-                    largest = max(largest, abs(score.logProbability - drawn))
+                for (score, drawn) in zip(scores, sampled) where score.logProbability != drawn {
+                    differing += 1
                 }
                 for (score, counts) in zip(scores, learnt) where counts {
                     statistics.tokenCount += 1
@@ -329,7 +353,7 @@ final class PolicyTrainee: ModelMethod {
                 statistics: &values)
             statistics.lossSum += recipe.alignment.valueCoefficient * (values.loss - before)
         }
-        guard largest == 0 else { throw RunError.offPolicy(difference: largest) }
+        guard differing == 0 else { throw RunError.offPolicy(tokens: differing) }
     }
 
     /// The divergence over the whole vocabulary at every learnt token, with its gradient.
@@ -337,7 +361,7 @@ final class PolicyTrainee: ModelMethod {
         _ pass: GroupPass, _ x: Tensor, _ head: OutputHead, _ learnt: [Bool], normalizer: Double,
         _ statistics: inout LossStatistics
     ) -> (output: Tensor, gradient: Tensor) {
-        let (other, otherHead) = pass.reference(nil).targetRows()
+        let (other, otherHead) = pass.reference(reference).targetRows()
         let device = device
         let values = divergence(
             x, from: { otherHead.logits(other.rows($0), $0, device) }, direction: .underModel,
@@ -353,8 +377,13 @@ final class PolicyTrainee: ModelMethod {
         )
     }
 
-    func end(step: Int, statistics: inout LossStatistics) throws -> [String] {
+    func end(step: Int, statistics: inout LossStatistics) throws -> StepNotes {
         statistics.weightSum += 1
+        if let measured {
+            controller.update(
+                divergence: measured.divergence, completionCount: measured.completions)
+        }
+        measured = nil
         if critic != nil {
             statistics.add("loss/policy_avg", policy.loss)
             statistics.add("loss/value_avg", values.loss)
@@ -377,14 +406,27 @@ final class PolicyTrainee: ModelMethod {
         return try alarms(step, statistics)
     }
 
-    private func alarms(_ step: Int, _ statistics: LossStatistics) throws -> [String] {
-        guard isOnPolicy else { return [] }
+    private func alarms(_ step: Int, _ statistics: LossStatistics) throws -> StepNotes {
+        guard isOnPolicy else { return StepNotes() }
         var seen = scorer.observed(step, Array(pending.joined()))
         if statistics.tokenCount > 0 { seen.entropy = statistics.meanEntropy }
-        seen.divergence = statistics.named.first { $0.name == "kl" }?.mean
+        func mean(_ name: String) -> Double? { statistics.named.first { $0.name == name }?.mean }
+        // PPO measures it an answer, the guard a token.
+        let ofAnswer = mean("objective/kl").flatMap { kl in
+            mean("completions/mean_length").map { kl / max($0, 1) }
+        }
+        seen.divergence = mean("kl") ?? ofAnswer
         let alarms = guards.add(seen)
-        if let last = alarms.first(where: \.isStop) { throw RunError.alarm(last.description) }
-        return alarms.map(\.description)
+        let fault = scorer.takeFault().map { "step \(step): \($0)" }
+        return StepNotes(
+            lines: (fault.map { [$0] } ?? []) + alarms.map(\.description),
+            alarm: alarms.first(where: \.isStop)?.description)
+    }
+
+    /// Tokens of the prompts and answers that were learnt from last.
+    func tokenCount(of batch: TrainingBatch) -> Int {
+        guard pending.indices.contains(next - 1) else { return batch.tokenCount }
+        return pending[next - 1].reduce(0) { $0 + $1.rollout.group.tokenCount }
     }
 
     // MARK: - Evaluation
@@ -395,9 +437,11 @@ final class PolicyTrainee: ModelMethod {
         let rollouts = try rolloutWriter().likeliest(samples.map(\.tokens))
         let scores = rewardModel?.scores(of: rollouts.map(\.group))
         for group in try scorer.judged(rollouts, samples, modelScores: scores) {
-            statistics.lossSum -= group.totals[0]
-            statistics.weightSum += 1
-            statistics.add("reward", group.totals[0])
+            if group.totals[0].isFinite {
+                statistics.lossSum -= group.totals[0]
+                statistics.weightSum += 1
+                statistics.add("reward", group.totals[0])
+            }
             for (name, value) in group.parts[0] { statistics.add("rewards/\(name)/mean", value) }
             let answer = group.rollout.answers[0]
             statistics.add("completions/mean_length", Double(answer.tokens.count))
@@ -425,11 +469,12 @@ extension PolicyLoss {
     /// The loss of a recipe.
     init(_ recipe: Recipe) {
         let alignment = recipe.alignment
+        let isProximal = recipe.method.stage == .ppo
         let high = alignment.epsilonHigh ?? alignment.epsilon
         let isSequence = alignment.ratioLevel == .sequence
         self.init(
-            surrogate: alignment.lossType == .cispo
-                ? .cispo(bound: high)
+            surrogate: alignment.lossType == .cispo && !isProximal
+                ? .cispo(bound: alignment.epsilonHigh ?? 5)
                 : .clipped(low: alignment.epsilon, high: high, delta: alignment.delta),
             level: recipe.method.stage == .rloo ? .product : isSequence ? .sequence : .token,
             normalization: LossNormalization(recipe),

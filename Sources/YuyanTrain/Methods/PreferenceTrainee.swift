@@ -40,7 +40,7 @@ final class PreferenceTrainee: ModelMethod {
         var options = GroupPassOptions()
         (options.seed, options.firstToken) = (seed, tokensBefore)
         let groups = pairs.map(\.group)
-        let reference = reference?.scores(of: groups)
+        let reference = try reference?.scores(of: groups)
         base.model.addGradients(of: groups, options, on: device) { pass in
             let (x, head) = pass.targetRows()
             let values = tokenLogProbabilities(
@@ -51,10 +51,10 @@ final class PreferenceTrainee: ModelMethod {
         }
     }
 
-    func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) {
+    func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws {
         let pairs = Self.pairs(batch)
         let groups = pairs.map(\.group)
-        let reference = reference?.scores(of: groups)
+        let reference = try reference?.scores(of: groups)
         base.model.visit(groups, on: device) { pass in
             let (x, head) = pass.targetRows()
             let values = tokenLogProbabilities(

@@ -32,14 +32,16 @@ final class ReferenceScores {
     }
 
     /// `[group][answer][token]`.
-    func scores(of groups: [AnswerGroup]) -> [[[Float]]] {
+    ///
+    /// - Throws: `RunError.unknownAnswer` if the model is not the reference any more and never was asked.
+    func scores(of groups: [AnswerGroup]) throws(RunError) -> [[[Float]]] {
         if isBase { note(groups) }
-        return groups.map { group in
-            guard let found = known[group] else {
-                preconditionFailure("an answer that was not shown to the reference before training")
-            }
-            return found
+        var found: [[[Float]]] = []
+        for group in groups {
+            guard let scores = known[group] else { throw .unknownAnswer }
+            found.append(scores)
         }
+        return found
     }
 }
 

@@ -20,12 +20,13 @@ struct JudgedGroup {
     let masksTruncated: Bool
 
     /// Whether nothing can be learnt from comparing these answers.
-    var isUniform: Bool { totals.allSatisfy { $0 == totals[0] } }
+    let isUniform: Bool
 
     /// Which tokens of an answer count.
     func isLearnt(_ answer: Int) -> [Bool] {
         let written = rollout.answers[answer]
-        let counts = written.hasEnded || !masksTruncated
+        // What earned nothing that could be compared teaches nothing.
+        let counts = (written.hasEnded || !masksTruncated) && totals[answer].isFinite
         return [Bool](repeating: counts, count: written.tokens.count)
     }
 
@@ -96,6 +97,7 @@ extension JudgedGroup {
             ($0.array.map(Array.init) ?? []).map { Float($0.double ?? 0) }
         }
         parts = rollout.answers.map { _ in [] }
+        isUniform = false
         self.masksTruncated = masksTruncated
     }
 }
@@ -121,7 +123,7 @@ extension WrittenAnswer {
         weightVersions = try json.array("versions").map { $0.int ?? 0 }
         guard logProbabilities.count == tokens.count, supports.count == tokens.count else {
             throw RunError.damagedState(
-                file: "rollouts.json",
+                file: "policy_state.json",
                 what: "\(logProbabilities.count) log-probabilities of \(tokens.count) tokens")
         }
     }
@@ -134,6 +136,8 @@ final class RolloutScorer {
     private let masksTruncated: Bool
     private let ends: Set<Int32>
     private var metrics: [(name: String, value: Double)] = []
+    private var fault: String?
+    private var faultCount = 0
 
     init(_ recipe: Recipe, tokenizer: Tokenizer, place: String) throws {
         self.tokenizer = tokenizer
@@ -166,6 +170,12 @@ final class RolloutScorer {
             }
         }
         let batch = try rewards?.score(completions)
+        if let first = batch?.faults.first {
+            faultCount += batch?.faults.count ?? 0
+            fault =
+                fault
+                ?? "reward '\(first.function)', \(completions[first.row].place): \(first.what)"
+        }
         var start = 0
         return rollouts.enumerated().map { place, rollout in
             let rows = start..<start + rollout.answers.count
@@ -183,13 +193,22 @@ final class RolloutScorer {
                 totals[index] += score
                 parts[index].append((Self.modelName, score))
             }
+            let earned = totals.filter(\.isFinite)
             return JudgedGroup(
-                rollout: rollout, totals: totals, parts: parts, masksTruncated: masksTruncated)
+                rollout: rollout, totals: totals, parts: parts,
+                masksTruncated: masksTruncated,
+                isUniform: totals.count > 1 && earned.allSatisfy { $0 == earned[0] })
         }
     }
 
     /// What metrics call the score of a reward model.
     private static let modelName = "reward_model"
+
+    /// What went wrong since this was last asked without ending the run: the first, and how many.
+    func takeFault() -> String? {
+        defer { (fault, faultCount) = (nil, 0) }
+        return fault.map { $0 + (faultCount > 1 ? " (and \(faultCount - 1) more)" : "") }
+    }
 
     /// Adds a figure to those of the step.
     func note(_ name: String, _ value: Double) { metrics.append((name, value)) }

@@ -42,10 +42,10 @@ final class UnpairedTrainee: ModelMethod {
         statistics: inout LossStatistics
     ) throws {
         let answers = JudgedAnswer.all(of: batch)
-        let loss = loss(with: answers)
+        let loss = try loss(with: answers)
         var options = GroupPassOptions()
         (options.seed, options.firstToken) = (seed, tokensBefore)
-        let held = reference.scores(of: answers.map(\.group))
+        let held = try reference.scores(of: answers.map(\.group))
         base.model.addGradients(of: answers.map(\.group), options, on: device) { pass in
             let (x, head) = pass.targetRows()
             let values = tokenLogProbabilities(
@@ -56,10 +56,10 @@ final class UnpairedTrainee: ModelMethod {
         }
     }
 
-    func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) {
+    func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws {
         let answers = JudgedAnswer.all(of: batch)
-        let loss = loss(with: answers)
-        let held = reference.scores(of: answers.map(\.group))
+        let loss = try loss(with: answers)
+        let held = try reference.scores(of: answers.map(\.group))
         base.model.visit(answers.map(\.group), on: device) { pass in
             let (x, head) = pass.targetRows()
             let values = tokenLogProbabilities(
@@ -69,11 +69,11 @@ final class UnpairedTrainee: ModelMethod {
     }
 
     /// The loss with the micro-batch's own baseline, through which no gradient goes.
-    private func loss(with answers: [JudgedAnswer]) -> KTOLoss {
+    private func loss(with answers: [JudgedAnswer]) throws -> KTOLoss {
         let others = JudgedAnswer.mismatched(answers)
         let groups = others.map(\.group)
         let policy = base.model.logProbabilities(of: groups, on: device)
-        let held = reference.scores(of: groups)
+        let held = try reference.scores(of: groups)
         var loss = loss
         loss.baseline = KTOLoss.baseline(
             ofMismatched: others.indices.map { index in

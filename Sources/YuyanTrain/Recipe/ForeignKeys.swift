@@ -128,10 +128,10 @@ enum ForeignKeys {
         (
             "its algorithm, or the sampler's, is another one here",
             """
-            pref_bco_weight ppo_buffer_size reward_model_adapters reward_model_type ld_alpha ppo_score_norm ref_model_quantization_bit \
+            ppo_buffer_size reward_model_adapters reward_model_type ref_model_quantization_bit \
             reward_model_quantization_bit use_vllm vllm_mode vllm_server_base_url \
-            vllm_gpu_memory_utilization steps_per_generation generation_batch_size \
-            max_prompt_length precompute_ref_log_probs sync_ref_model shuffle_dataset
+            vllm_gpu_memory_utilization generation_batch_size \
+            max_prompt_length precompute_ref_log_probs shuffle_dataset
             """
         ),
         (
@@ -168,6 +168,14 @@ enum ForeignKeys {
         ("the ASFT loss", "use_asft_loss"),
         ("the EAFT loss", "use_eaft_loss"),
         ("label smoothing", "label_smoothing_factor"),
+        ("BCO's loss beside DPO's", "pref_bco_weight"),
+        ("LD-DPO", "ld_alpha"),
+        ("scores brought to a running mean and deviation", "ppo_score_norm"),
+        ("a reference that follows the model", "sync_ref_model"),
+        (
+            "several steps on one set of answers by this name; use num_iterations",
+            "steps_per_generation"
+        ),
         (
             "another model as the reference; the reference is the model as it was",
             "ref_model ref_model_adapters"

@@ -167,7 +167,7 @@ extension Recipe {
         RecipeKey("epsilon", \.alignment.epsilon, "How far below 1 a ratio counts."),
         RecipeKey(
             "epsilon_high", \.alignment.epsilonHigh,
-            "How far above 1 a ratio counts (DAPO's clip-higher); of cispo the largest ratio."),
+            "How far above 1 a ratio counts (DAPO's clip-higher); of cispo the largest ratio, 5."),
         RecipeKey("delta", \.alignment.delta, "Largest ratio at a negative advantage."),
         RecipeKey(
             "loss_type", \.alignment.lossType,
@@ -272,6 +272,7 @@ extension Recipe {
         try number("kto_chosen_weight", a.desirableWeight, a.desirableWeight > 0, "above 0")
         try number("kto_rejected_weight", a.undesirableWeight, a.undesirableWeight > 0, "above 0")
         try number("center_rewards_coefficient", a.centering, a.centering >= 0, "at least 0")
+        try number("simpo_gamma", a.simPOGamma, a.simPOGamma >= 0, "at least 0")
         if stage == .kto {
             try need(
                 optimisation.batchSize > 1, "per_device_train_batch_size",
@@ -286,11 +287,34 @@ extension Recipe {
         try need(
             !a.rewards.nodes.isEmpty || !a.rewardModel.isEmpty, "reward_funcs", "empty",
             "at least one, such as [arithmetic], or a reward_model")
+        if !a.rewardModel.isEmpty {
+            try need(
+                method.type == .lora && method.additionalTarget.isEmpty, "reward_model",
+                "given, with finetuning_type \(method.type.rawValue)",
+                "finetuning_type: lora without additional_target: else the reward model's own base "
+                    + "would change")
+        }
+        if a.stoppingGuards.contains(.kl) {
+            try need(
+                needsReference, "stop_on_alarm", "kl",
+                "a reference to measure it from: beta above 0, or kl_coef in ppo")
+        }
+        if a.divergence == .exact, needsReference, stage != .ppo {
+            try need(
+                a.temperature == 1 && a.topP == 1 && a.topK == 0 && a.minP == 0, "kl_estimator",
+                "exact, of another distribution than answers are drawn from",
+                "temperature: 1 without top_p, top_k or min_p; or k1, k2, k3")
+        }
         if stage == .ppo {
+            try need(
+                a.ratioLevel == .token, "importance_sampling_level", a.ratioLevel.rawValue,
+                "token: the critic's advantages differ from token to token")
             try need(
                 method.type == .lora, "finetuning_type", method.type.rawValue,
                 "lora: the four roles of ppo share one base")
             try number("kl_coef", a.klCoefficient, a.klCoefficient >= 0, "at least 0")
+            try number(
+                "missing_eos_penalty", a.missingEndPenalty, a.missingEndPenalty >= 0, "at least 0")
             if let target = a.klTarget { try number("ppo_target", target, target > 0, "above 0") }
             try number("gamma", a.gamma, (0...1).contains(a.gamma), "0 to 1")
             try number("lam", a.lambda, (0...1).contains(a.lambda), "0 to 1")

@@ -38,6 +38,31 @@ extension Recipe {
         unread(
             "gradient_checkpointing", if: model.disablesGradientCheckpointing,
             "disable_gradient_checkpointing is true")
+        let stage = method.stage
+        let isPair = [.dpo, .orpo, .simpo, .cpo].contains(stage)
+        let name = "stage is \(stage.rawValue)"
+        unread("pref_loss", if: stage != .dpo, name)
+        unread("pref_beta", if: !isPair && stage != .kto, name)
+        unread(
+            "pref_ftx dpo_label_smoothing simpo_gamma cpo_alpha", if: !isPair, name)
+        unread("kto_chosen_weight kto_rejected_weight", if: stage != .kto, name)
+        unread("center_rewards_coefficient", if: stage != .rm, name)
+        unread(
+            "reward_funcs reward_weights reward_faults num_generations max_completion_length "
+                + "temperature top_p top_k min_p epsilon epsilon_high delta "
+                + "mask_truncated_completions entropy_coef dynamic_sampling reward_model "
+                + "stop_on_alarm", if: !stage.writesAnswers, name)
+        unread(
+            "beta", if: !stage.writesAnswers || stage == .ppo,
+            isPair || stage == .kto ? name + "; its beta is pref_beta" : name)
+        unread(
+            "kl_estimator kl_in_reward loss_type scale_rewards importance_sampling_level "
+                + "num_iterations", if: !stage.writesAnswers || stage == .ppo, name)
+        unread("loss_type scale_rewards", if: stage == .rloo, name)
+        unread("scale_rewards", if: stage == .reinforce, name)
+        unread(
+            "kl_coef ppo_target gamma lam cliprange_value vf_coef missing_eos_penalty "
+                + "ppo_whiten_rewards ppo_epochs", if: stage != .ppo, name)
         unread("interleave_probs", if: data.mixStrategy == .concat, "mix_strategy is concat")
         unread(
             "template enable_thinking report_samples", if: method.stage == .pt,

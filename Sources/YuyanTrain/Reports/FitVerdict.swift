@@ -9,6 +9,9 @@ public enum FitVerdict: Sendable, Hashable, CustomStringConvertible {
     /// Validation stopped to improve, but has not got worse by more than two in a hundred.
     case level(since: Int, gap: Double)
 
+    /// Of runs that learn from rewards: the first and the last evaluation's mean reward.
+    case rewarded(first: Double, last: Double)
+
     /// - Parameters:
     ///   - training: Step and loss of each logged step.
     ///   - validation: Step and loss of each evaluation.
@@ -49,6 +52,12 @@ public enum FitVerdict: Sendable, Hashable, CustomStringConvertible {
             (
                 "Not judged: there is no validation set; set val_size or eval_dataset.",
                 "无法判断：没有验证集；请设置 val_size 或 eval_dataset。"
+            )
+        case .rewarded(let first, let last):
+            (
+                "The mean reward of the validation set went from \(first.shortText) to "
+                    + "\(last.shortText).",
+                "验证集的平均奖励从 \(first.shortText) 变为 \(last.shortText)。"
             )
         case .improving(let gap):
             (

@@ -85,7 +85,14 @@ public struct ReportPage: Sendable {
 
     /// What the losses say.
     public var verdict: FitVerdict {
-        FitVerdict(training: points("loss"), validation: points("eval_loss"))
+        let rewards = points("eval_reward")
+        if let first = rewards.first, let last = rewards.last {
+            return .rewarded(first: first.loss, last: last.loss)
+        }
+        // The loss of a policy says nothing about its fit.
+        let losses = points("reward").isEmpty ? points("loss") : []
+        return FitVerdict(
+            training: losses, validation: losses.isEmpty ? [] : points("eval_loss"))
     }
 
     private func points(_ key: String) -> [(step: Int, loss: Double)] {

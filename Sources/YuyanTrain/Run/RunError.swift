@@ -19,7 +19,11 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
     /// The loss, or a gradient, is not a number.
     case notFinite(step: Int, what: String, fault: String)
     /// The trainer does not give an answer's tokens the probabilities that they were drawn with.
-    case offPolicy(difference: Float)
+    case offPolicy(tokens: Int)
+    /// An answer that the reference was not asked about before the first step.
+    case unknownAnswer
+    /// No reward scored any answer of a step.
+    case noRewards(step: Int, fault: String?)
     /// A guard that may end the run did so.
     case alarm(String)
     /// Every gradient of many steps overflowed.
@@ -61,12 +65,17 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
                 + "num_train_epochs to go on"
         case .notFinite(let step, let what, let fault):
             "step \(step): \(what) is not a number: \(fault)"
-        case .offPolicy(let difference):
-            "the trainer's log-probabilities of freshly written answers differ from the sampler's by up "
-                + "to \(difference), expected the same bits; this is a defect of Yuyan: please report "
-                + "it with the recipe"
+        case .offPolicy(let tokens):
+            "the trainer's log-probabilities of \(tokens) freshly drawn tokens are not the sampler's, bit for "
+                + "bit; this is a defect of Yuyan: please report it with the recipe"
+        case .unknownAnswer:
+            "the data shows an answer that the reference was not asked about before training; with "
+                + "streaming or mixed data use finetuning_type: lora, whose reference is always there"
+        case .noRewards(let step, let fault):
+            "step \(step): no answer has a reward"
+                + (fault.map { ": \($0)" } ?? "; do the rows have the columns that they read?")
         case .alarm(let text):
-            "\(text); the run ended because stop_on_alarm names the guard"
+            "\(text); the run was saved and ended because stop_on_alarm names the guard"
         case .overflows(let step, let skipped):
             "step \(step): \(skipped) steps in a row overflowed float16; use bf16: true or float32"
         case .noSupervisedTokens(let step):

@@ -21,9 +21,10 @@ package protocol Trainee: AnyObject {
 
     /// Notes what is known once all micro-batches of a step are done.
     ///
-    /// - Returns: Lines that people should read at once.
-    /// - Throws: `RunError.alarm` if the run should end.
-    func end(step: Int, statistics: inout LossStatistics) throws -> [String]
+    func end(step: Int, statistics: inout LossStatistics) throws -> StepNotes
+
+    /// Tokens that passed through the model for a micro-batch; asked after `accumulate`.
+    func tokenCount(of batch: TrainingBatch) -> Int
 
     /// Runs a micro-batch forward and backward and adds to the gradients.
     ///
@@ -70,7 +71,10 @@ extension Trainee {
         return total
     }
 
-    package func end(step: Int, statistics: inout LossStatistics) throws -> [String] { [] }
+    package func end(step: Int, statistics: inout LossStatistics) throws -> StepNotes {
+        StepNotes()
+    }
+    package func tokenCount(of batch: TrainingBatch) -> Int { batch.tokenCount }
 
     package var served: LowRankAdapter? { nil }
     package func export(to folder: String, as type: ElementType) throws { try save(to: folder) }
@@ -83,3 +87,16 @@ package protocol BatchSource {
 }
 
 extension DataLoader: BatchSource {}
+
+/// What a method has to say after a step.
+package struct StepNotes: Sendable, Hashable {
+    /// Lines that people should read at once.
+    package var lines: [String] = []
+    /// Why the run should be saved and end, if it should.
+    package var alarm: String?
+
+    package init(lines: [String] = [], alarm: String? = nil) {
+        self.lines = lines
+        self.alarm = alarm
+    }
+}

@@ -92,6 +92,10 @@ package final class TrainingLoop {
             if let outcome = try stoppedEarly() { return outcome }
             guard try trainStep() else { return try interrupted() }
             try logIfDue()
+            if let alarm {
+                if resumableStep != state.step { try save(isResumable: true) }
+                throw RunError.alarm(alarm)
+            }
             state.owesEvaluation = evaluationIsDue
             if let outcome = try evaluateAndKeep() { return outcome }
             report()
@@ -137,9 +141,11 @@ package final class TrainingLoop {
                     step: step, what: "the loss",
                     fault: fault?.description ?? "every operation of the model gave numbers")
             }
-            tokens += UInt64(batch.tokenCount)
+            tokens += UInt64(trainee.tokenCount(of: batch))
         }
-        for line in try trainee.end(step: step, statistics: &total) { observe(.note(line)) }
+        let notes = try trainee.end(step: step, statistics: &total)
+        for line in notes.lines { observe(.note(line)) }
+        alarm = notes.alarm
         try update(step: step, total, batches)
         clock.add(tokens: Int(tokens) - state.tokens)
         let done = state.microBatchesDone + loaded.count
@@ -157,6 +163,8 @@ package final class TrainingLoop {
         return true
     }
 
+    /// Why a guard wants the run to end.
+    private var alarm: String?
     /// Micro-batches that more steps are taken on.
     private var held: [LoadedBatch] = []
 
