@@ -32,6 +32,8 @@ final class PolicyTrainee: ModelMethod {
     /// The step's micro-batches, each with its groups, and which of them comes next.
     private var pending: [[JudgedGroup]] = []
     private var next = 0
+    /// Whether the present weights wrote `pending`, and no step was taken on it yet.
+    private var isFresh = false
     private var totals = StepTotals(completions: 1, tokens: 0)
     private var policy = PolicyStatistics()
     private var values = ValueStatistics()
@@ -123,16 +125,29 @@ final class PolicyTrainee: ModelMethod {
         let root = try JSONDocument(path: folder + Self.fileName).root
         controller = KLController(
             coefficient: try root.double("kl_coefficient"), target: controller.target)
-        version = try root.int("version")
         guards = try RolloutGuards(guards.settings, json: try root.object("guards"))
-        pending = try root.array("micro_batches").map { batch in
-            try (batch.array.map(Array.init) ?? []).map {
-                try JudgedGroup($0, masksTruncated: recipe.alignment.masksTruncated)
-            }
-        }
+        hold(
+            try root.array("micro_batches").map { batch in
+                try (batch.array.map(Array.init) ?? []).map {
+                    try JudgedGroup($0, masksTruncated: recipe.alignment.masksTruncated)
+                }
+            }, version: try root.int("version"))
     }
 
     // MARK: - Answers
+
+    /// Goes on with answers that are there: those of a run that is resumed, or that others judged.
+    ///
+    /// - Parameters:
+    ///   - groups: Of each micro-batch of the steps to come.
+    ///   - version: Updates of the weights so far.
+    ///   - areFresh: Whether the present weights wrote them. Then the next step, if it is on policy,
+    ///     takes them as its own; otherwise it writes new ones.
+    func hold(_ groups: [[JudgedGroup]], version: Int, areFresh: Bool = false) {
+        pending = groups
+        self.version = version
+        isFresh = areFresh
+    }
 
     private func rolloutWriter() throws -> RolloutWriter {
         if let writer { return writer }
@@ -150,8 +165,9 @@ final class PolicyTrainee: ModelMethod {
         isOnPolicy = (step - 1).isMultiple(of: recipe.repetitions)
         if isOnPolicy || pending.count != batches.count {
             isOnPolicy = true
-            try judge(batches, step: step)
+            if !isFresh || pending.count != batches.count { try judge(batches, step: step) }
         }
+        isFresh = false
         let groups = pending.joined()
         totals = StepTotals(
             completions: max(1, groups.reduce(0) { $0 + $1.rollout.answers.count }),
