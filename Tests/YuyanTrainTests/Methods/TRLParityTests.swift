@@ -22,7 +22,7 @@ struct TRLParityTests {
         let base = try start(recipe)
         let samples = try (0..<3).map { try pair($0) }
         let pairs = samples.compactMap(PreferencePair.init)
-        let reference = ReferenceScores(base.model, recipe: recipe, device: device)
+        let reference = try ReferenceScores(base.model, recipe: recipe, device: device)
             .scores(of: pairs.map(\.group))
         expectClose(
             reference.flatMap { $0.map { $0.reduce(0, +) } },
@@ -189,7 +189,7 @@ struct TRLParityTests {
         var judged = JudgedGroup(
             rollout: Rollout(prompt: group.prompt, answers: answers),
             totals: answers.map { _ in 0 }, parts: answers.map { _ in [] },
-            reference: reference, masksTruncated: false)
+            reference: reference, masksTruncated: false, isUniform: false)
         judged.spread(advantages)
         return judged
     }
