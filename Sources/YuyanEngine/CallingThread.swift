@@ -29,8 +29,11 @@ private final class CallingThread: TaskExecutor {
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
+        // The job may end the wait, and with it this object, before the signal is given.
+        let held = Unmanaged.passRetained(self)
         state.withLock { $0.jobs.append(job) }
         signal.wake()
+        held.release()
     }
 
     func end() {

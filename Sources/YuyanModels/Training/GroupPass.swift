@@ -48,8 +48,14 @@ package struct GroupPass {
         decoder.lossRows(hidden: hidden, rows: rows, of: batch, on: device)
     }
 
-    /// Normalised rows `[n, C]` of the answers' last tokens, for heads that judge a whole answer.
-    package func lastRows() -> Tensor { normalized(rows: answers.map(\.lastRow)) }
+    /// The row that a head reads to judge a whole answer: that of its last token which is no padding.
+    ///
+    /// transformers' sequence classification looks there. Where a tokenizer pads with the token that
+    /// ends a turn, it is the one before that.
+    package func judgedRow(_ answer: Answer, padding: Int32?) -> Int {
+        let trailing = targets[answer.tokens].reversed().prefix { $0 == padding }.count
+        return answer.lastRow - (trailing < answer.tokens.count ? trailing : 0)
+    }
 
     /// Normalised rows `[n, C]`.
     package func normalized(rows: [Int]) -> Tensor {

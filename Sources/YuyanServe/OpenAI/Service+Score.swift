@@ -32,6 +32,8 @@ extension Service {
             var ids = text.tokenizer.encode(
                 message.string ?? "", parseSpecial: true, addSpecial: false)
             if let limit = body.int("max_length") { ids = Array(ids.prefix(limit)) }
+            // The head reads the last token that is no padding, as transformers does.
+            while ids.count > 1, ids.last == text.tokenizer.fillsWith { ids.removeLast() }
             guard !ids.isEmpty else {
                 throw RequestError.field(
                     param: "messages[\(index)]", message: "is empty; expected at least one token")

@@ -26,6 +26,9 @@ public final class Tokenizer: Sendable {
     public let endOfGeneration: Set<Int32>
     /// The token that fills unused places of a batch, if the model has one.
     public let padding: Int32?
+    /// What batches are filled with where a batch must be: `padding`, or else the end of a sequence, as
+    /// saved configurations say.
+    package var fillsWith: Int32? { padding ?? endOfSequence }
     /// The Jinja template of the model's chat format, if it comes with one.
     public let chatTemplate: String?
     /// Further templates by name, such as "tool_use"; includes "default" where files name it.

@@ -56,7 +56,9 @@ final class PolicyTrainee: ModelMethod {
         rewardModel =
             alignment.rewardModel.isEmpty
             ? nil
-            : try RewardModel(directory: alignment.rewardModel, for: base.model, device: device)
+            : try RewardModel(
+                directory: alignment.rewardModel, for: base.model, padding: tokenizer.fillsWith,
+                device: device)
         // Training goes on from an adapter, so the reference is the base with that one.
         reference =
             recipe.needsReference

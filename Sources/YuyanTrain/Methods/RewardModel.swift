@@ -8,9 +8,14 @@ struct RewardModel {
     private let head: [Float]
     private let model: TrainableModel
     private let device: Device
+    private let padding: Int32?
 
+    /// - Parameter padding: As the model was trained with.
     /// - Throws: `RecipeError` if the adapter has no head; what is wrong with its files.
-    init(directory: String, for model: TrainableModel, device: Device) throws {
+    init(
+        directory: String, for model: TrainableModel, padding: Int32?, device: Device
+    ) throws {
+        self.padding = padding
         adapter = try LowRankAdapter(
             name: "reward", directory: directory, for: model.decoder, on: device)
         guard let head = adapter.score else {
@@ -29,7 +34,8 @@ struct RewardModel {
         var options = GroupPassOptions()
         (options.adapter, options.splitsGroups) = (.other(adapter), true)
         model.visit(groups, options, on: device) { pass in
-            let states = pass.lastRows()
+            let states = pass.normalized(
+                rows: pass.answers.map { pass.judgedRow($0, padding: padding) })
             for (row, answer) in pass.answers.enumerated() {
                 let state = states.row(row)
                 found[answer.group][answer.index] = zip(state, head).reduce(0) {

@@ -3,7 +3,8 @@ import YuyanModels
 import YuyanNN
 import YuyanTensor
 
-/// Learns to score answers: a linear head over the last token, or over the last token of each step.
+/// Learns to score answers: a linear head over the last token (`GroupPass.judgedRow`), or over the last
+/// token of each step.
 ///
 /// The head has no bias and starts at zero, so that a fresh model scores everything 0. It is saved as
 /// transformers' sequence classification has it, `score.weight` `[1, C]`.
@@ -13,9 +14,12 @@ final class RewardTrainee: ModelMethod {
     private let device: Device
     private let seed: UInt64
     private let head: PackedMatrix
+    private let padding: Int32?
 
-    init(_ base: ModelTrainee, recipe: Recipe, device: Device) {
+    /// - Parameter padding: The token that batches are filled with: see `GroupPass.judgedRow`.
+    init(_ base: ModelTrainee, recipe: Recipe, padding: Int32?, device: Device) {
         self.base = base
+        self.padding = padding
         self.device = device
         loss = BradleyTerryLoss(centering: recipe.alignment.centering)
         seed = UInt64(recipe.run.seed)
@@ -59,7 +63,7 @@ final class RewardTrainee: ModelMethod {
     private func scores(_ pass: GroupPass, _ samples: [TrainingSample]) -> Tensor {
         let rows = pass.answers.flatMap { answer -> [Int] in
             guard case .steps(let steps) = samples[answer.group].companion else {
-                return [answer.lastRow]
+                return [pass.judgedRow(answer, padding: padding)]
             }
             // An answer with steps is its whole sample behind the first token.
             let first = answer.lastRow + 1 - samples[answer.group].tokens.count

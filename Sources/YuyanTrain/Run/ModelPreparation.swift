@@ -47,7 +47,9 @@ struct PreparedModel {
         trainee =
             switch recipe.method.stage {
             case .pt, .sft: base
-            case .rm, .prm: RewardTrainee(base, recipe: recipe, device: device)
+            case .rm, .prm:
+                RewardTrainee(
+                    base, recipe: recipe, padding: tokenizer.fillsWith, device: device)
             case .dpo, .orpo, .simpo, .cpo:
                 PreferenceTrainee(base, recipe: recipe, device: device)
             case .kto: UnpairedTrainee(base, recipe: recipe, device: device)
