@@ -120,9 +120,11 @@ func removeFile(_ path: String) throws(FormatError) {
     throw .cannotWrite(file: path, reason: "cannot be removed: " + systemMessage(errno))
 }
 
-/// Removes a folder of files and folders, as far as that is possible.
-private func removeFolder(_ path: String) {
-    if let folder = opendir(path) {
+/// Removes a folder of files and folders, as far as that is possible: links, never what they point at.
+///
+/// - Parameter depth: Folders inside of each other that are gone into.
+package func removeFolder(_ path: String, depth: Int = 64) {
+    if depth > 0, let folder = opendir(path) {
         var names: [String] = []
         while let entry = readdir(folder) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) { place in
@@ -133,7 +135,7 @@ private func removeFolder(_ path: String) {
         closedir(folder)
         for name in names {
             let item = path + "/" + name
-            if unlink(item) != 0 { removeFolder(item) }
+            if unlink(item) != 0 { removeFolder(item, depth: depth - 1) }
         }
     }
     rmdir(path)

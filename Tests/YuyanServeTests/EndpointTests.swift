@@ -3,8 +3,8 @@ import Testing
 import YuyanText
 import YuyanEngine
 import YuyanFormats
-import YuyanNN
 
+@testable import YuyanNN
 @testable import YuyanServe
 
 @Suite("The small endpoints")
@@ -103,6 +103,32 @@ struct EndpointTests {
         #expect(bad.status == 400)
     }
 
+    @Test("score texts by the head of a reward model, and by nothing else")
+    func score() async throws {
+        let judge = Judge()
+        let fixture = try ServiceFixture(adapters: judge)
+        for path in ["/v1/score", "/v1/score/evaluation"] {
+            let (status, body) = try await fixture.json(
+                path, #"{"model": "judge", "messages": ["abc", "de"], "max_length": 2}"#)
+            #expect(status == 200)
+            #expect(body["object"]?.string == "score.evaluation")
+            let vectors = try await fixture.engine.embed(
+                try #require(fixture.engine.embeddings.last))
+            let asked = try #require(fixture.engine.embeddings.last)
+            #expect(asked.pooling == .last && !asked.normalizes)
+            #expect(asked.texts.allSatisfy { (1...2).contains($0.count) })
+            #expect(
+                body["scores"]?.array.map { $0.map(\.double) }
+                    == vectors.map { vector in
+                        zip(vector, judge.head).reduce(0) { $0 + Double($1.0) * Double($1.1) }
+                    })
+        }
+        let (status, body) = try await fixture.json(
+            "/v1/score", #"{"model": "tiny", "messages": ["abc"]}"#)
+        #expect(status == 400)
+        #expect(body.at("error", "message")?.string?.contains("stage: rm") == true)
+    }
+
     @Test("are all described in the OpenAPI document, with limits")
     func openAPI() throws {
         let root = try JSONDocument(
@@ -124,6 +150,19 @@ struct EndpointTests {
 }
 
 /// A registry that knows names and has no weights.
+/// A registry of one reward model.
+private final class Judge: AdapterRegistry {
+    let head: [Float] = [0.5, -1, 2, 0.25]
+    let registered = [(name: "judge", directory: "dir/judge")]
+    func register(name: String, directory: String) throws {}
+    func unregister(name: String) throws {}
+    func adapter(named name: String) throws -> LowRankAdapter {
+        var parts = LowRankAdapter.Parts()
+        parts.score = head
+        return LowRankAdapter(name: name, version: 1, byteCount: 16, parts: parts)
+    }
+}
+
 private final class NamesOnly: AdapterRegistry {
     private let state = Mutex<[(name: String, directory: String)]>([])
     var registered: [(name: String, directory: String)] { state.withLock { $0 } }

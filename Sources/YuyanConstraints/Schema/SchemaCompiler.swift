@@ -124,15 +124,7 @@ struct SchemaCompiler {
                 throw fault(shape, "a constant of more than 40 digits", "smaller numbers")
             }
             if !shape.divisors.isEmpty { throw fault(shape, "enum beside multipleOf", "enum") }
-            if let bound = shape.minimum {
-                if DecimalNumber.isLess(number, bound.value) { return false }
-                if bound.isExclusive, !DecimalNumber.isLess(bound.value, number) { return false }
-            }
-            if let bound = shape.maximum {
-                if DecimalNumber.isLess(bound.value, number) { return false }
-                if bound.isExclusive, !DecimalNumber.isLess(number, bound.value) { return false }
-            }
-            return true
+            return shape.bounds(number)
         case .array:
             guard shape.items.isEmpty else {
                 throw fault(shape, "enum of arrays beside items", "one of them")
@@ -227,5 +219,20 @@ struct SchemaCompiler {
         try builder.emit(
             .sequence([.text(":"), .optional(.text(" "))]), from: from, to: next)
         return next
+    }
+}
+
+extension SchemaShape {
+    /// Whether a number lies within minimum and maximum.
+    func bounds(_ number: DecimalNumber) -> Bool {
+        if let bound = minimum {
+            if DecimalNumber.isLess(number, bound.value) { return false }
+            if bound.isExclusive, !DecimalNumber.isLess(bound.value, number) { return false }
+        }
+        if let bound = maximum {
+            if DecimalNumber.isLess(bound.value, number) { return false }
+            if bound.isExclusive, !DecimalNumber.isLess(number, bound.value) { return false }
+        }
+        return true
     }
 }

@@ -143,16 +143,7 @@ private struct Judge {
 
     private func isWithin(_ value: JSONCursor, _ shape: SchemaShape) -> Bool {
         guard shape.minimum != nil || shape.maximum != nil else { return true }
-        guard let number = DecimalNumber(value) else { return false }
-        if let bound = shape.minimum {
-            if DecimalNumber.isLess(number, bound.value) { return false }
-            if bound.isExclusive, !DecimalNumber.isLess(bound.value, number) { return false }
-        }
-        if let bound = shape.maximum {
-            if DecimalNumber.isLess(bound.value, number) { return false }
-            if bound.isExclusive, !DecimalNumber.isLess(number, bound.value) { return false }
-        }
-        return true
+        return DecimalNumber(value).map(shape.bounds) ?? false
     }
 
     /// The way in which an automaton writes a scalar; nil for numbers that none can write.

@@ -92,13 +92,7 @@ final class Critic {
     func restore(from folder: String) throws {
         let file = try SafetensorsFile(path: folder + Self.fileName)
         for parameter in parameters {
-            let entry = try file.tensor(parameter.name)
-            guard entry.shape == parameter.shape else {
-                throw FormatError.badValue(
-                    file: folder + Self.fileName, key: entry.name, found: "\(entry.shape)",
-                    expected: "\(parameter.shape)")
-            }
-            parameter.load(rowMajor: try Tensor(entry).values)
+            try parameter.load(file.tensor(parameter.name), from: folder + Self.fileName)
         }
         refresh()
     }

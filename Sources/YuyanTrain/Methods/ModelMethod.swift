@@ -18,6 +18,11 @@ extension ModelMethod {
         base.diagnose(batch, tokensBefore: tokensBefore)
     }
 
+    /// A step's mean is over samples, by the weights of their data sets.
+    func begin(step: Int, _ batches: [TrainingBatch]) throws -> Double {
+        batches.reduce(0) { $1.samples.reduce($0) { $0 + $1.sampleWeight } }
+    }
+
     func refresh() { base.refresh() }
     func save(to folder: String) throws { try base.save(to: folder) }
     func export(to folder: String, as type: ElementType) throws {

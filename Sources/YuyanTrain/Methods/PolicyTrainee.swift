@@ -70,8 +70,7 @@ final class PolicyTrainee: ModelMethod {
             coefficient: alignment.klCoefficient,
             target: alignment.klTarget.map { KLController.Target(divergence: $0) })
         var settings = RolloutGuards.Settings()
-        settings.stops = Set(
-            alignment.stoppingGuards.compactMap { RolloutGuards.Name(rawValue: $0.rawValue) })
+        settings.stops = Set(alignment.stoppingGuards)
         guards = RolloutGuards(settings)
     }
 
@@ -412,7 +411,7 @@ final class PolicyTrainee: ModelMethod {
         if recipe.alignment.beta != 0, recipe.alignment.divergence != .exact, critic == nil {
             statistics.add("kl", policy.meanDivergence)
         }
-        if recipe.alignment.lossType == .cispo {
+        if case .cispo = loss.surrogate {
             statistics.add("cispo_clip_ratio", policy.highShare)
         } else {
             statistics.add("clip_ratio/low_mean", policy.lowShare)
@@ -487,11 +486,13 @@ extension PolicyLoss {
     /// The loss of a recipe.
     init(_ recipe: Recipe) {
         let alignment = recipe.alignment
-        let isProximal = recipe.method.stage == .ppo
+        // Leave-one-out and PPO have the clipped ratio, whatever loss_type says.
+        let isCISPO =
+            alignment.lossType == .cispo && ![.ppo, .rloo].contains(recipe.method.stage)
         let high = alignment.epsilonHigh ?? alignment.epsilon
         let isSequence = alignment.ratioLevel == .sequence
         self.init(
-            surrogate: alignment.lossType == .cispo && !isProximal
+            surrogate: isCISPO
                 ? .cispo(bound: alignment.epsilonHigh ?? 5)
                 : .clipped(low: alignment.epsilon, high: high, delta: alignment.delta),
             level: recipe.method.stage == .rloo ? .product : isSequence ? .sequence : .token,

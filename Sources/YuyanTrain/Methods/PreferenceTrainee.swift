@@ -27,11 +27,6 @@ final class PreferenceTrainee: ModelMethod {
         while let batch = try batches() { reference.note(Self.pairs(batch).map(\.group)) }
     }
 
-    /// A step's mean is over pairs.
-    func begin(step: Int, _ batches: [TrainingBatch]) -> Double {
-        batches.reduce(0) { $1.samples.reduce($0) { $0 + $1.sampleWeight } }
-    }
-
     func accumulate(
         _ batch: TrainingBatch, normalizer: Double, tokensBefore: UInt64,
         statistics: inout LossStatistics
@@ -113,7 +108,7 @@ extension Recipe {
         case .orpo: .orpo
         case .simpo: .simpo
         case .cpo: .cpo
-        default: PreferenceMethod(rawValue: alignment.preferenceLoss.rawValue) ?? .sigmoid
+        default: alignment.preferenceLoss
         }
     }
 }
@@ -128,7 +123,5 @@ extension PreferenceSettings {
         labelSmoothing = alignment.labelSmoothing
         gamma = alignment.simPOGamma
         contrastiveLikelihood = alignment.contrastiveLikelihood
-        desirableWeight = alignment.desirableWeight
-        undesirableWeight = alignment.undesirableWeight
     }
 }

@@ -15,6 +15,8 @@ final class RewardTrainee: ModelMethod {
     private let seed: UInt64
     private let head: PackedMatrix
     private let padding: Int32?
+    /// Pairs of the validation set that is being evaluated.
+    private var judged: [ScoredPair] = []
 
     /// - Parameter padding: The token that batches are filled with: see `GroupPass.judgedRow`.
     init(_ base: ModelTrainee, recipe: Recipe, padding: Int32?, device: Device) {
@@ -55,7 +57,34 @@ final class RewardTrainee: ModelMethod {
         let samples = batch.samples
         base.model.visit(samples.map(\.judgedGroup), on: device) { pass in
             let scores = scores(pass, samples)
-            _ = evaluate(pass, scores.values, samples, normalizer: 1, &statistics)
+            let values = scores.values
+            _ = evaluate(pass, values, samples, normalizer: 1, &statistics)
+            guard values.count == pass.answers.count else { return }
+            for first in stride(from: 0, to: values.count - 1, by: 2) {
+                guard let pair = PreferencePair(samples[pass.answers[first].group]) else {
+                    continue
+                }
+                judged.append(
+                    ScoredPair(
+                        chosenScore: Double(values[first]),
+                        rejectedScore: Double(values[first + 1]),
+                        chosenLength: pair.chosen.learntCount,
+                        rejectedLength: pair.rejected.learntCount))
+            }
+        }
+    }
+
+    /// How far scores can be trusted as chances, and whether they pay for length.
+    func concludeEvaluation(statistics: inout LossStatistics) {
+        defer { judged = [] }
+        let (calibration, bias) = (RewardCalibration(judged), LengthBias(judged))
+        for (name, value) in [
+            ("calibration_error", calibration.expectedError),
+            ("length_correlation", bias.correlation),
+            ("accuracy_longer", bias.accuracyOfLonger),
+            ("accuracy_shorter", bias.accuracyOfShorter),
+        ] {
+            if let value { statistics.add(name, value) }
         }
     }
 

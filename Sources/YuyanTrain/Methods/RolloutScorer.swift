@@ -148,8 +148,7 @@ final class RolloutScorer {
             ? nil
             : try RewardSet(
                 recipe.alignment.rewards, weights: recipe.alignment.rewardWeights,
-                policy: RewardSet.FaultPolicy(rawValue: recipe.alignment.rewardFaults.rawValue)
-                    ?? .stop, place: place)
+                policy: recipe.alignment.rewardFaults, place: place)
     }
 
     /// What each answer earned.

@@ -33,10 +33,6 @@ final class UnpairedTrainee: ModelMethod {
         }
     }
 
-    func begin(step: Int, _ batches: [TrainingBatch]) -> Double {
-        batches.reduce(0) { $1.samples.reduce($0) { $0 + $1.sampleWeight } }
-    }
-
     func accumulate(
         _ batch: TrainingBatch, normalizer: Double, tokensBefore: UInt64,
         statistics: inout LossStatistics

@@ -2,7 +2,7 @@ extension Recipe {
     /// How answers are judged, written and learnt from, in the stages behind fine-tuning.
     public struct Alignment: Sendable, Hashable {
         /// Which loss pairs of answers get.
-        public var preferenceLoss = PreferenceLossName.sigmoid
+        public var preferenceLoss = PreferenceMethod.sigmoid
         /// How strongly the reference holds the model, or the scale of the loss's margin.
         public var preferenceBeta = 0.1
         /// Weight of the chosen answer's own likelihood.
@@ -24,7 +24,7 @@ extension Recipe {
         /// One factor for each reward.
         public var rewardWeights: [Double] = []
         /// What becomes of a reward that is no number.
-        public var rewardFaults = RewardFaults.stop
+        public var rewardFaults = RewardFaultPolicy.stop
         /// Answers to each prompt.
         public var generations = 8
         /// Most tokens of an answer.
@@ -90,14 +90,6 @@ extension Recipe {
         public init() {}
     }
 
-    /// Losses of pairs, as LLaMA-Factory and TRL name them.
-    public enum PreferenceLossName: String, CaseIterable, Sendable {
-        case sigmoid, robust, hinge, ipo, orpo, simpo, cpo
-    }
-
-    /// What becomes of a reward that is missing or no number.
-    public enum RewardFaults: String, CaseIterable, Sendable { case stop, skip, zero }
-
     /// Estimates of a divergence, and the divergence itself.
     public enum DivergenceName: String, CaseIterable, Sendable { case k1, k2, k3, exact }
 
@@ -109,13 +101,6 @@ extension Recipe {
 
     /// What rewards are divided by to become advantages.
     public enum RewardScale: String, CaseIterable, Sendable { case group, batch, none }
-
-    /// Alarms for what reward hacking and collapse look like.
-    public enum GuardName: String, CaseIterable, Sendable {
-        case length, repetition, format, entropy, kl
-        case zeroVariance = "zero_variance"
-        case missingEnd = "missing_eos"
-    }
 
     /// What an importance ratio is taken of.
     public enum RatioLevel: String, CaseIterable, Sendable { case token, sequence }
@@ -294,7 +279,7 @@ extension Recipe {
                 "finetuning_type: lora without additional_target: else the reward model's own base "
                     + "would change")
         }
-        if a.stoppingGuards.contains(.kl) {
+        if a.stoppingGuards.contains(.divergence) {
             try need(
                 needsReference, "stop_on_alarm", "kl",
                 "a reference to measure it from: beta above 0, or kl_coef in ppo")
@@ -384,10 +369,9 @@ extension Recipe {
     }
 }
 
-extension Recipe.PreferenceLossName: RecipeChoice {}
-extension Recipe.RewardFaults: RecipeChoice {}
+extension PreferenceMethod: RecipeChoice {}
 extension Recipe.DivergenceName: RecipeChoice {}
 extension Recipe.PolicyLossName: RecipeChoice {}
 extension Recipe.RewardScale: RecipeChoice {}
 extension Recipe.RatioLevel: RecipeChoice {}
-extension Recipe.GuardName: RecipeChoice {}
+extension GuardName: RecipeChoice {}

@@ -1,3 +1,5 @@
+import YuyanFormats
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -265,20 +267,5 @@ final class WorkFolder: Sendable {
             decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    deinit { Self.remove(path, depth: 0) }
-
-    /// Removes links themselves, never what they point at.
-    private static func remove(_ item: String, depth: Int) {
-        guard unlink(item) != 0, depth < 64, let folder = opendir(item) else { return }
-        var names: [String] = []
-        while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { place in
-                place.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != "." && name != ".." { names.append(name) }
-        }
-        closedir(folder)
-        for name in names { remove(item + "/" + name, depth: depth + 1) }
-        rmdir(item)
-    }
+    deinit { removeFolder(path) }
 }

@@ -1,26 +1,27 @@
+/// What becomes of a reward that is not a number, infinite, missing, or failed.
+public enum RewardFaultPolicy: String, CaseIterable, Sendable {
+    /// The first one is an error.
+    case stop
+    /// It is left out and counted, as if the function did not apply.
+    case skip
+    /// It counts as 0 and is counted.
+    case zero
+}
+
 /// Reward functions with weights: the total of a completion and every part of it.
 ///
 /// The total is the weighted sum of the functions that apply, as TRL's GRPOTrainer has it. What is
 /// no finite number never reaches a total.
 package struct RewardSet: Sendable {
-    /// What becomes of a reward that is not a number, infinite, missing, or failed.
-    package enum FaultPolicy: String, CaseIterable, Sendable {
-        /// The first one is an error.
-        case stop
-        /// It is left out and counted, as if the function did not apply.
-        case skip
-        /// It counts as 0 and is counted.
-        case zero
-    }
-
     package let functions: [any RewardFunction]
     package let weights: [Double]
-    package let policy: FaultPolicy
+    package let policy: RewardFaultPolicy
 
     /// - Parameter weights: One a function; nil for 1 each.
     /// - Throws: `RewardError` if weights and functions do not go together.
     package init(
-        _ functions: [any RewardFunction], weights: [Double]? = nil, policy: FaultPolicy = .stop
+        _ functions: [any RewardFunction], weights: [Double]? = nil,
+        policy: RewardFaultPolicy = .stop
     ) throws(RewardError) {
         guard !functions.isEmpty else { throw .noFunctions }
         let weights = weights ?? functions.map { _ in 1 }

@@ -191,14 +191,14 @@ extension RecipeRewards: RecipeValue {
     var node: YAMLNode { .sequence(nodes, line: 0) }
 }
 
-extension RewardSet.FaultPolicy: RecipeChoice {}
+extension RewardFaultPolicy: RecipeChoice {}
 
 extension RewardSet {
     /// The set of a recipe's keys `reward_funcs`, `reward_weights` and `reward_faults`.
     ///
     /// - Throws: `RecipeError` for a function's settings, `RewardError` for the set as a whole.
     package init(
-        _ rewards: RecipeRewards, weights: [Double], policy: FaultPolicy, place: String
+        _ rewards: RecipeRewards, weights: [Double], policy: RewardFaultPolicy, place: String
     ) throws {
         try self.init(
             try rewards.functions(place: place), weights: weights.isEmpty ? nil : weights,

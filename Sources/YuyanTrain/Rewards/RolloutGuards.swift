@@ -20,7 +20,7 @@ package struct RolloutStep: Sendable, Hashable {
 
     package init(step: Int) { self.step = step }
 
-    fileprivate subscript(_ guardName: RolloutGuards.Name) -> Double? {
+    fileprivate subscript(_ guardName: GuardName) -> Double? {
         switch guardName {
         case .length: meanLength
         case .repetition: repetition
@@ -33,6 +33,14 @@ package struct RolloutStep: Sendable, Hashable {
     }
 }
 
+/// The guards, as recipes and metrics call them.
+public enum GuardName: String, CaseIterable, Sendable {
+    case length, repetition, format, entropy
+    case divergence = "kl"
+    case flatGroups = "zero_variance"
+    case unended = "missing_eos"
+}
+
 /// Alarms for what reward hacking and collapse look like, over a window of steps.
 ///
 /// Length, format and entropy are compared with the run's own first steps, the others with limits.
@@ -40,14 +48,6 @@ package struct RolloutStep: Sendable, Hashable {
 /// been back inside; it asks for a stop once that has lasted for `patience` steps. A pure state
 /// machine: the same steps give the same alarms, also across `json` and back.
 package struct RolloutGuards: Sendable, Hashable {
-    /// The guards, as recipes and metrics call them.
-    package enum Name: String, CaseIterable, Sendable {
-        case length, repetition, format, entropy
-        case divergence = "kl"
-        case flatGroups = "zero_variance"
-        case unended = "missing_eos"
-    }
-
     /// Limits and what they are taken over.
     package struct Settings: Sendable, Hashable {
         /// Steps whose mean is judged, and steps at the start that later ones are compared with.
@@ -63,7 +63,7 @@ package struct RolloutGuards: Sendable, Hashable {
         package var mostFlatGroups = 0.8
         package var mostUnended = 0.5
         /// Guards that may end the run.
-        package var stops: Set<Name> = []
+        package var stops: Set<GuardName> = []
         /// Steps beyond the limit before one of them does.
         package var patience = 10
 
@@ -72,7 +72,7 @@ package struct RolloutGuards: Sendable, Hashable {
 
     /// A limit that was crossed.
     package struct Alarm: Sendable, Hashable, CustomStringConvertible {
-        package let name: Name
+        package let name: GuardName
         package let step: Int
         /// The mean over the window.
         package let value: Double
@@ -95,7 +95,7 @@ package struct RolloutGuards: Sendable, Hashable {
     }
 
     package let settings: Settings
-    private var watches: [Name: Watch] = [:]
+    private var watches: [GuardName: Watch] = [:]
 
     /// What a guard remembers.
     private struct Watch: Sendable, Hashable {
@@ -114,13 +114,13 @@ package struct RolloutGuards: Sendable, Hashable {
 
     /// Takes in a step; what is not finite alarms at once.
     package mutating func add(_ step: RolloutStep) -> [Alarm] {
-        Name.allCases.compactMap { name in
+        GuardName.allCases.compactMap { name in
             guard let value = step[name] else { return nil }
             return judge(name, value, step.step)
         }
     }
 
-    private mutating func judge(_ name: Name, _ value: Double, _ step: Int) -> Alarm? {
+    private mutating func judge(_ name: GuardName, _ value: Double, _ step: Int) -> Alarm? {
         var watch = watches[name] ?? Watch()
         defer { watches[name] = watch }
         var mean = value
@@ -147,7 +147,7 @@ package struct RolloutGuards: Sendable, Hashable {
     }
 
     /// The limit that a mean has crossed, if any.
-    private func crossedLimit(_ name: Name, _ mean: Double, _ baseline: Double) -> Double? {
+    private func crossedLimit(_ name: GuardName, _ mean: Double, _ baseline: Double) -> Double? {
         func above(_ limit: Double) -> Double? { mean > limit ? limit : nil }
         func below(_ limit: Double) -> Double? { mean < limit ? limit : nil }
         return switch name {
@@ -163,7 +163,7 @@ package struct RolloutGuards: Sendable, Hashable {
     }
 }
 
-extension RolloutGuards.Name {
+extension GuardName {
     fileprivate var quantity: String {
         switch self {
         case .length: "the mean length"
@@ -194,7 +194,7 @@ extension RolloutGuards {
     /// Everything that later alarms depend on, but for the settings.
     package var json: JSONOutput {
         .object(
-            Name.allCases.compactMap { name in
+            GuardName.allCases.compactMap { name in
                 guard let watch = watches[name] else { return nil }
                 let state: JSONOutput = [
                     "baseline": watch.baseline.map { .double($0) } ?? .null,
@@ -210,7 +210,7 @@ extension RolloutGuards {
     /// - Throws: `FormatError` naming the key.
     package init(_ settings: Settings, json: JSONCursor) throws(FormatError) {
         self.init(settings)
-        for name in Name.allCases where json[name.rawValue] != nil {
+        for name in GuardName.allCases where json[name.rawValue] != nil {
             let state = try json.object(name.rawValue)
             var watch = Watch()
             watch.baseline = try state.optionalDouble("baseline")

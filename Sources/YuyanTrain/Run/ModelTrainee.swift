@@ -117,7 +117,7 @@ final class ModelTrainee: Trainee {
         if model.lowRank == nil {
             let directory = try CheckpointDirectory(path: folder)
             for parameter in parameters {
-                try load(parameter, directory.tensor(parameter.name), from: folder)
+                try parameter.load(directory.tensor(parameter.name), from: folder)
             }
         } else {
             let path = folder + "/adapter_model.safetensors"
@@ -127,18 +127,9 @@ final class ModelTrainee: Trainee {
                 let prefix = "base_model.model."
                 let name =
                     parameter.name.hasPrefix(prefix) ? parameter.name : prefix + parameter.name
-                try load(parameter, file.tensor(name), from: path)
+                try parameter.load(file.tensor(name), from: path)
             }
         }
-    }
-
-    private func load(_ parameter: Parameter, _ entry: TensorEntry, from path: String) throws {
-        guard entry.shape == parameter.shape else {
-            throw FormatError.badValue(
-                file: path, key: entry.name, found: "\(entry.shape)",
-                expected: "\(parameter.shape); does the recipe match the file?")
-        }
-        parameter.load(rowMajor: try Tensor(entry).values)
     }
 }
 
@@ -168,5 +159,19 @@ extension TrainableModel {
     /// Whether the head changes because it is the embedding.
     var trainsTiedHead: Bool {
         decoder.shape.tiedEmbeddings && parameters.contains { $0.name == Self.tableName }
+    }
+}
+
+extension Parameter {
+    /// Takes the values of a file's tensor.
+    ///
+    /// - Throws: `FormatError` if it has another shape.
+    func load(_ entry: TensorEntry, from path: String) throws {
+        guard entry.shape == shape else {
+            throw FormatError.badValue(
+                file: path, key: entry.name, found: "\(entry.shape)",
+                expected: "\(shape); does the recipe match the file?")
+        }
+        load(rowMajor: try Tensor(entry).values)
     }
 }

@@ -42,6 +42,9 @@ package protocol Trainee: AnyObject {
     /// Adds the loss of a micro-batch, without gradients and without dropout.
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws
 
+    /// Adds what is known of a validation set only once all of it was evaluated.
+    func concludeEvaluation(statistics: inout LossStatistics)
+
     /// Finds the first operation of a micro-batch whose numbers are not finite; nil if all are.
     func diagnose(_ batch: TrainingBatch, tokensBefore: UInt64) -> NumericalFault?
 
@@ -74,6 +77,7 @@ extension Trainee {
     package func end(step: Int, statistics: inout LossStatistics) throws -> StepNotes {
         StepNotes()
     }
+    package func concludeEvaluation(statistics: inout LossStatistics) {}
     package func tokenCount(of batch: TrainingBatch) -> Int { batch.tokenCount }
 
     package var served: LowRankAdapter? { nil }

@@ -322,6 +322,7 @@ package final class TrainingLoop {
                 done += 1
                 observe(.evaluating(done: done, of: count))
             }
+            trainee.concludeEvaluation(statistics: &total)
             results.append(ValidationResult(name: set.name, total: total))
         }
         return results

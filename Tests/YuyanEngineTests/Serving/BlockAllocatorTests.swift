@@ -2,21 +2,6 @@ import TestSupport
 import Testing
 import YuyanEngine
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
-/// How a failed precondition ends a process.
-#if arch(x86_64)
-    let trap = ExitTest.Condition.signal(SIGILL)
-#else
-    let trap = ExitTest.Condition.signal(SIGTRAP)
-#endif
-
 @Suite("Block allocator")
 struct BlockAllocatorTests {
     @Test("behaves as a table of counts would, over random histories", arguments: 0..<20)

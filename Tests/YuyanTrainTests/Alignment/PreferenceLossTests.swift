@@ -88,7 +88,6 @@ struct PreferenceLossTests {
     func slopes(method: PreferenceMethod) throws {
         var settings = PreferenceSettings()
         (settings.beta, settings.labelSmoothing, settings.likelihood) = (0.3, 0.2, 0.4)
-        (settings.baseline, settings.undesirableWeight) = (0.5, 1.5)
         let loss = method.loss(settings)
         let golden = try GoldenFile("alignment/preference.safetensors")
         for pair in try pairs(golden, likelihoodLength: nil) {
@@ -184,16 +183,22 @@ struct KTOLossTests {
             [loss.baseline] + rewards, try golden.doubles("\(name).figures"), Alignment.tolerance)
     }
 
-    @Test("a pair is the mean of its two answers")
-    func pairsAreAnswers() throws {
+    @Test("gradients are the slopes of the loss, and part good answers from bad ones")
+    func slopes() throws {
         let golden = try GoldenFile("alignment/preference.safetensors")
         let loss = KTOLoss(beta: 0.2, desirableWeight: 2, baseline: 0.3)
-        for pair in try pairs(golden, likelihoodLength: nil) {
-            let good = loss.evaluated(pair.chosen, isDesirable: true)
-            let bad = loss.evaluated(pair.rejected, isDesirable: false)
-            #expect(loss.evaluated(pair).loss == (good.loss + bad.loss) / 2)
-            // A good answer is made likelier, a bad one less likely.
-            #expect(good.gradient < 0 && bad.gradient > 0)
+        for answer in try pairs(golden, likelihoodLength: nil).flatMap({ [$0.chosen, $0.rejected] })
+        {
+            for isDesirable in [true, false] {
+                let found = loss.evaluated(answer, isDesirable: isDesirable).gradient
+                let expected = Alignment.slope(answer.sum) { sum in
+                    var moved = answer
+                    moved.sum = sum
+                    return loss.evaluated(moved, isDesirable: isDesirable).loss
+                }
+                expectClose([found], [expected], Tolerance(absolute: 1e-8, relative: 1e-6))
+                #expect(isDesirable ? found < 0 : found > 0)
+            }
         }
         #expect(KTOLoss.baseline(ofMismatched: []) == 0)
     }

@@ -4,6 +4,7 @@ import YuyanFormats
 import YuyanModels
 import YuyanNN
 import YuyanTensor
+import YuyanText
 
 @testable import YuyanTrain
 
@@ -182,16 +183,123 @@ struct AlignmentRunTests {
         #expect(after.reduce(0, +) / Double(after.count) > 0.85, "\(rewards)")
     }
 
+    @Test("a reward model's scores are those that it was evaluated with, and are rewards")
+    func rewardModel() throws {
+        // Of two lengths: where all are alike there is no bias to speak of.
+        let rows = Self.pairs + [#"{"prompt": "a", "chosen": " de 1 2 3", "rejected": " fg"}"#]
+        let pairs = folder.file("judged.jsonl", Array((rows.joined(separator: "\n") + "\n").utf8))
+        try train(
+            "judge", "rm", ["--eval_dataset", pairs, "--max_steps", "6", "--val_size", "0"])
+        let evaluation = try #require(try log("judge").last { $0["eval_loss"] != nil })
+        let length = try #require(evaluation["eval_length_correlation"])
+        #expect(abs(length) <= 1)
+        #expect(try #require(evaluation["eval_calibration_error"]) < 0.5)
+        #expect(try #require(evaluation["eval_accuracy"]) > 0.9)
+
+        let device = Device(threads: 2)
+        let trained = try TrainableModel(
+            Checkpoint(path: model), method: .lowRank(LowRankConfiguration()), on: device)
+        let tokenizer = try Tokenizer(gguf: GGUFFile(path: model))
+        let judge = try RewardModel(
+            directory: folder.path + "/judge", for: trained, padding: tokenizer.fillsWith,
+            device: device)
+        var options = DataOptions()
+        (options.datasets, options.stage) = ([pairs], .preference)
+        let data = try TrainingData(options, tokenizer: tokenizer, template: nil)
+        let loader = try data.loader(.training, epochs: 1)
+        var scores: [[Double]] = []
+        while let loaded = try loader.next() {
+            scores += judge.scores(
+                of: loaded.batch.samples.compactMap(PreferencePair.init).map(\.group))
+        }
+        let margins = scores.map { $0[0] - $0[1] }
+        #expect(
+            abs(margins.reduce(0, +) / Double(margins.count) - (evaluation["eval_margin"] ?? 0))
+                < 1e-5)
+
+        try train(
+            "judged", "ppo",
+            [
+                "--reward_funcs", "[]", "--reward_model", folder.path + "/judge",
+                "--ppo_epochs", "1",
+            ])
+        #expect(try log("judged").allSatisfy { $0["rewards/reward_model/mean"] != nil })
+        let plain = refusal("grpo", ["--reward_model", folder.path + "/judged"])
+        #expect(plain.contains("score.weight"))
+    }
+
+    @Test("the reference is the model that training began from")
+    func reference() throws {
+        try train("first", "dpo", ["--max_steps", "4"])
+        for estimator in ["k3", "exact"] {
+            try train(
+                "onward-\(estimator)", "grpo",
+                [
+                    "--adapter_name_or_path", folder.path + "/first", "--beta", "0.1",
+                    "--kl_estimator", estimator, "--max_steps", "3",
+                ])
+            let divergences = try log("onward-\(estimator)").compactMap { $0["kl"] }
+            #expect(divergences.count == 3)
+            // The reference packs the same numbers, so nothing but rounding can part them.
+            #expect(abs(divergences[0]) < 1e-9, "\(divergences)")
+            #expect(divergences[2] > 1e-6, "\(divergences)")
+        }
+    }
+
+    @Test("an alarm that may end a run leaves it saved, and a skipped reward is said")
+    func alarms() throws {
+        #expect(throws: RunError.self) {
+            try train(
+                "alarmed", "grpo",
+                [
+                    "--max_steps", "60", "--save_steps", "1000", "--stop_on_alarm", "missing_eos",
+                    "--max_completion_length", "2",
+                ])
+        }
+        #expect(itemNames(in: folder.path + "/alarmed").contains { $0.hasPrefix("checkpoint-") })
+        let script = folder.file(
+            "half.sh",
+            Array(
+                #"""
+                #!/bin/sh
+                while read -r line; do
+                  id=$(printf '%s' "$line" | sed 's/.*"id": *\([0-9]*\).*/\1/')
+                  case $id in
+                  *[13579]) echo "{\"id\": $id, \"error\": \"odd\"}" ;;
+                  *) echo "{\"id\": $id, \"score\": 1}" ;;
+                  esac
+                done
+                """#.utf8))
+        for stage in ["grpo", "ppo"] {
+            var notes: [String] = []
+            _ = try TrainingRun(
+                source(
+                    "skipped-\(stage)", stage,
+                    [
+                        "--reward_funcs",
+                        "[{program: /bin/sh, arguments: [\(script)], label: half}]",
+                        "--reward_faults", "skip", "--ppo_epochs", "1",
+                    ]), modelPath: model
+            ) { event in
+                if case .note(let line) = event { notes.append(line) }
+            }.train()
+            #expect(notes.contains { $0.contains("half") && $0.contains("odd") }, "\(notes)")
+            let rewards = try log("skipped-\(stage)").map { $0["reward"] }
+            #expect(rewards == [1, 1, 1], "\(stage)")
+        }
+    }
+
+    private func refusal(_ stage: String, _ flags: [String]) -> String {
+        do {
+            try train("refused", stage, flags)
+            return ""
+        } catch {
+            return "\(error)"
+        }
+    }
+
     @Test("refuse what cannot be learnt from, by name")
     func refuses() throws {
-        func refusal(_ stage: String, _ flags: [String]) -> String {
-            do {
-                try train("refused", stage, flags)
-                return ""
-            } catch {
-                return "\(error)"
-            }
-        }
         #expect(refusal("grpo", ["--num_generations", "1"]).contains("num_generations"))
         #expect(refusal("grpo", ["--lora_dropout", "0.1"]).contains("lora_dropout"))
         #expect(refusal("grpo", ["--reward_funcs", "[]"]).contains("reward_funcs"))

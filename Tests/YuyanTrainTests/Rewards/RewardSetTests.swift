@@ -88,7 +88,7 @@ struct RewardSetTests {
 
     @Test("a row to which nothing applies is an error under every policy")
     func nothingApplies() throws {
-        for policy in RewardSet.FaultPolicy.allCases {
+        for policy in RewardFaultPolicy.allCases {
             #expect {
                 try RewardSet([Fixed(name: "a", values: [1, nil, 1])], policy: policy)
                     .score(Self.rows)

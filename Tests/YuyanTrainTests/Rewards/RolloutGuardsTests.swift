@@ -6,7 +6,7 @@ import YuyanFormats
 
 @Suite("Guards of rollouts")
 struct RolloutGuardsTests {
-    private static func settings(stops: Set<RolloutGuards.Name> = []) -> RolloutGuards.Settings {
+    private static func settings(stops: Set<GuardName> = []) -> RolloutGuards.Settings {
         var settings = RolloutGuards.Settings()
         settings.window = 4
         settings.patience = 3
@@ -28,14 +28,14 @@ struct RolloutGuardsTests {
 
     @Test("a healthy run is silent")
     func silent() {
-        var guards = RolloutGuards(Self.settings(stops: Set(RolloutGuards.Name.allCases)))
+        var guards = RolloutGuards(Self.settings(stops: Set(GuardName.allCases)))
         for step in 1...200 { #expect(guards.add(Self.healthy(step)).isEmpty) }
     }
 
     @Test(
         "each fault alarms once, by name, with value, limit and step, and stops if asked",
-        arguments: RolloutGuards.Name.allCases)
-    func alarms(name: RolloutGuards.Name) throws {
+        arguments: GuardName.allCases)
+    func alarms(name: GuardName) throws {
         func sick(_ step: Int) -> RolloutStep {
             var metrics = Self.healthy(step)
             switch name {

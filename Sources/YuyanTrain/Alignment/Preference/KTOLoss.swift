@@ -50,18 +50,3 @@ package struct AnswerLoss: Sendable, Hashable {
     /// Implicit reward `beta * logRatio`.
     package let reward: Double
 }
-
-/// A pair as one good and one bad answer of KTO: LLaMA-Factory's `kto_pair`.
-extension KTOLoss: PreferenceLoss {
-    package var needsReference: Bool { true }
-
-    /// The mean of both answers' losses.
-    package func evaluated(_ pair: PairScores) -> PairLoss {
-        let chosen = evaluated(pair.chosen, isDesirable: true)
-        let rejected = evaluated(pair.rejected, isDesirable: false)
-        return PairLoss(
-            loss: (chosen.loss + rejected.loss) / 2, chosenGradient: chosen.gradient / 2,
-            rejectedGradient: rejected.gradient / 2, chosenReward: chosen.reward,
-            rejectedReward: rejected.reward)
-    }
-}

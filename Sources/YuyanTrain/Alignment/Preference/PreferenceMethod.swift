@@ -1,7 +1,6 @@
 /// A recipe's `pref_loss`.
-package enum PreferenceMethod: String, Sendable, CaseIterable {
+public enum PreferenceMethod: String, Sendable, CaseIterable {
     case sigmoid, robust, hinge, ipo, orpo, simpo, cpo
-    case ktoPair = "kto_pair"
 
     /// The loss with a recipe's settings.
     package func loss(_ settings: PreferenceSettings) -> any PreferenceLoss {
@@ -19,10 +18,6 @@ package enum PreferenceMethod: String, Sendable, CaseIterable {
                 CPOLoss(
                     beta: beta, likelihoodCoefficient: settings.contrastiveLikelihood,
                     labelSmoothing: settings.labelSmoothing)
-            case .ktoPair:
-                KTOLoss(
-                    beta: beta, desirableWeight: settings.desirableWeight,
-                    undesirableWeight: settings.undesirableWeight, baseline: settings.baseline)
             }
         return settings.likelihood == 0
             ? loss : LikelihoodTerm(loss, coefficient: settings.likelihood)
@@ -41,12 +36,6 @@ package struct PreferenceSettings: Sendable, Hashable {
     package var gamma = 0.5
     /// `cpo_alpha`, by TRL's default.
     package var contrastiveLikelihood = 1.0
-    /// `kto_chosen_weight`.
-    package var desirableWeight = 1.0
-    /// `kto_rejected_weight`.
-    package var undesirableWeight = 1.0
-    /// KTO's `z0`, which a step computes before its losses.
-    package var baseline = 0.0
 
     package init() {}
 }

@@ -10,7 +10,7 @@ import Testing
 
 /// How a failed precondition ends a process; an error thrown by the test's own set-up does not.
 #if arch(x86_64)
-    let trap = ExitTest.Condition.signal(SIGILL)
+    package let trap = ExitTest.Condition.signal(SIGILL)
 #else
-    let trap = ExitTest.Condition.signal(SIGTRAP)
+    package let trap = ExitTest.Condition.signal(SIGTRAP)
 #endif
