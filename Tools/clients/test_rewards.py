@@ -61,6 +61,8 @@ def test_pytorch_gives_the_scores_of_the_evaluation(judge, tmp_path):
               "--output_dir", folder, "--max_steps", 1, "--report_samples", 0)
         base = AutoModelForSequenceClassification.from_pretrained(
             BASE, dtype=torch.float32, num_labels=1)
+        # The score is taken behind the last token that is no padding, which the base has to know.
+        base.config.pad_token_id = AutoTokenizer.from_pretrained(folder).pad_token_id
         model = PeftModel.from_pretrained(base, out)
     chosen = scores(model.eval(), folder, [a + b for a, b, _ in PAIRS])
     rejected = scores(model, folder, [a + c for a, _, c in PAIRS])
