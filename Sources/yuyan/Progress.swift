@@ -41,6 +41,9 @@ struct Progress {
         lastReport = start
     }
 
+    /// Whether anything was reported yet.
+    var isShown: Bool { lastReport != start }
+
     /// Reports that `done` steps are finished; `note` is what a reader wants to watch.
     ///
     /// - Parameter rate: The present rate, if it does not follow from the steps.

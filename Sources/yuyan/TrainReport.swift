@@ -5,6 +5,8 @@ import YuyanTrain
 final class TrainWatcher {
     private let isQuiet: Bool
     private var progress: Progress?
+    private var preparation: Progress?
+    private var last: StepReport?
     private var first = 0
     private(set) var loss: Double?
     private(set) var evaluationLoss: Double?
@@ -19,9 +21,15 @@ final class TrainWatcher {
             first = step
             checkpoint = path
             Terminal.report("going on after step \(step): \(path)")
-        case .step(let report): show(report)
+        case .step(let report):
+            last = report
+            show(report)
         case .logged(let entry): remember(entry)
-        case .evaluating: break
+        case .preparing(let done, let count): show(prepared: done, of: count)
+        case .evaluating(let done, let count):
+            // The last step has ended its line.
+            guard let last, last.step < last.steps, done < count else { return }
+            show(last, "evaluating \(done)/\(count)")
         case .saved(_, let path): checkpoint = path
         }
     }
@@ -39,7 +47,16 @@ final class TrainWatcher {
             "first sample: " + (isTerminal ? summary.preview.coloured : summary.preview.plain))
     }
 
-    private func show(_ report: StepReport) {
+    /// What comes before the steps is over at once for most recipes, and then not spoken of.
+    private func show(prepared done: Int, of count: Int) {
+        guard !isQuiet else { return }
+        if preparation == nil {
+            preparation = Progress(total: count, unit: "rows looked at", rateName: "rows/s")
+        }
+        if done < count || preparation?.isShown == true { preparation?.update(done) }
+    }
+
+    private func show(_ report: StepReport, _ more: String? = nil) {
         guard !isQuiet else { return }
         if progress == nil {
             progress = Progress(
@@ -48,6 +65,7 @@ final class TrainWatcher {
         var note = "loss \(report.loss.formatted(digits: 4))"
         if let evaluationLoss { note += " · eval_loss \(evaluationLoss.formatted(digits: 4))" }
         if let bytes = report.residentBytes { note += " · \(bytes.memorySize)" }
+        if let more { note += " · \(more)" }
         progress?.update(report.step, rate: report.tokensPerSecond, note: note)
     }
 

@@ -8,11 +8,14 @@ import YuyanTensor
 protocol ModelMethod: Trainee {
     /// The model, and how it is kept in files.
     var base: ModelTrainee { get }
+    /// What the model said before it was trained, if the loss asks for that.
+    var referenceScores: ReferenceScores? { get }
 }
 
 extension ModelMethod {
     var parameters: [Parameter] { base.parameters }
     var served: LowRankAdapter? { base.served }
+    var referenceScores: ReferenceScores? { nil }
 
     func diagnose(_ batch: TrainingBatch, tokensBefore: UInt64) -> NumericalFault? {
         base.diagnose(batch, tokensBefore: tokensBefore)
@@ -24,9 +27,13 @@ extension ModelMethod {
     }
 
     func refresh() { base.refresh() }
-    func save(to folder: String) throws { try base.save(to: folder) }
+    func save(to folder: String) throws {
+        try base.save(to: folder)
+        try referenceScores?.save()
+    }
     func export(to folder: String, as type: ElementType) throws {
         try base.export(to: folder, as: type)
+        try referenceScores?.save()
     }
     func restore(from folder: String) throws { try base.restore(from: folder) }
 }

@@ -9,22 +9,27 @@ import YuyanTensor
 final class PreferenceTrainee: ModelMethod {
     let base: ModelTrainee
     private let loss: any PreferenceLoss
-    private let reference: ReferenceScores?
+    let referenceScores: ReferenceScores?
     private let device: Device
     private let seed: UInt64
 
-    init(_ base: ModelTrainee, recipe: Recipe, device: Device) {
+    init(
+        _ base: ModelTrainee, recipe: Recipe, checkpoint: Checkpoint? = nil, device: Device
+    ) throws {
         self.base = base
         self.device = device
         loss = recipe.preferenceMethod.loss(PreferenceSettings(recipe))
-        reference =
-            loss.needsReference ? ReferenceScores(base.model, recipe: recipe, device: device) : nil
+        referenceScores =
+            loss.needsReference
+            ? try ReferenceScores(
+                base.model, recipe: recipe, checkpoint: checkpoint, device: device) : nil
         seed = UInt64(recipe.run.seed)
     }
 
     func prepare(_ batches: () throws -> TrainingBatch?) throws {
-        guard let reference, !reference.isBase else { return }
-        while let batch = try batches() { reference.note(Self.pairs(batch).map(\.group)) }
+        guard let reference = referenceScores, !reference.isBase else { return }
+        while let batch = try batches() { try reference.note(Self.pairs(batch).map(\.group)) }
+        try reference.save()
     }
 
     func accumulate(
@@ -35,7 +40,7 @@ final class PreferenceTrainee: ModelMethod {
         var options = GroupPassOptions()
         (options.seed, options.firstToken) = (seed, tokensBefore)
         let groups = pairs.map(\.group)
-        let reference = try reference?.scores(of: groups)
+        let reference = try referenceScores?.scores(of: groups)
         base.model.addGradients(of: groups, options, on: device) { pass in
             let (x, head) = pass.targetRows()
             let values = tokenLogProbabilities(
@@ -49,7 +54,7 @@ final class PreferenceTrainee: ModelMethod {
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws {
         let pairs = Self.pairs(batch)
         let groups = pairs.map(\.group)
-        let reference = try reference?.scores(of: groups)
+        let reference = try referenceScores?.scores(of: groups)
         base.model.visit(groups, on: device) { pass in
             let (x, head) = pass.targetRows()
             let values = tokenLogProbabilities(

@@ -14,23 +14,30 @@ final class UnpairedTrainee: ModelMethod {
     private let device: Device
     private let seed: UInt64
 
-    init(_ base: ModelTrainee, recipe: Recipe, device: Device) {
+    init(
+        _ base: ModelTrainee, recipe: Recipe, checkpoint: Checkpoint? = nil, device: Device
+    ) throws {
         self.base = base
         self.device = device
         let alignment = recipe.alignment
         loss = KTOLoss(
             beta: alignment.preferenceBeta, desirableWeight: alignment.desirableWeight,
             undesirableWeight: alignment.undesirableWeight)
-        reference = ReferenceScores(base.model, recipe: recipe, device: device)
+        reference = try ReferenceScores(
+            base.model, recipe: recipe, checkpoint: checkpoint, device: device)
         seed = UInt64(recipe.run.seed)
     }
+
+    var referenceScores: ReferenceScores? { reference }
 
     func prepare(_ batches: () throws -> TrainingBatch?) throws {
         guard !reference.isBase else { return }
         while let batch = try batches() {
             let answers = JudgedAnswer.all(of: batch)
-            reference.note(answers.map(\.group) + JudgedAnswer.mismatched(answers).map(\.group))
+            try reference.note(
+                answers.map(\.group) + JudgedAnswer.mismatched(answers).map(\.group))
         }
+        try reference.save()
     }
 
     func accumulate(

@@ -63,6 +63,8 @@ extension Recipe {
         public var entropyCoefficient = 0.0
         /// How often groups whose answers all earn the same are drawn again.
         public var resamples = 0
+        /// Folder of the reference's log-probabilities; empty for `reference` in the output.
+        public var referenceCache = ""
         /// Folder of a reward model's adapter; empty for none.
         public var rewardModel = ""
         /// PPO's penalty for leaving the reference.
@@ -110,6 +112,10 @@ extension Recipe {
             "pref_loss", \.alignment.preferenceLoss,
             "dpo: the loss of a pair; stages orpo, simpo and cpo are dpo with that loss."),
         RecipeKey("pref_beta", \.alignment.preferenceBeta, "Beta of that loss, and of KTO."),
+        RecipeKey(
+            "reference_cache", \.alignment.referenceCache, .free,
+            "Folder for the log-probabilities of the model as it was, which runs on the same data may "
+                + "share; by default reference in output_dir; none: not kept."),
         RecipeKey(
             "pref_ftx", \.alignment.preferenceLikelihood,
             "Weight of the chosen answer's own likelihood beside it."),

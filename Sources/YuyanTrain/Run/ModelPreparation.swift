@@ -51,8 +51,11 @@ struct PreparedModel {
                 RewardTrainee(
                     base, recipe: recipe, padding: tokenizer.fillsWith, device: device)
             case .dpo, .orpo, .simpo, .cpo:
-                PreferenceTrainee(base, recipe: recipe, device: device)
-            case .kto: UnpairedTrainee(base, recipe: recipe, device: device)
+                try PreferenceTrainee(
+                    base, recipe: recipe, checkpoint: checkpoint, device: device)
+            case .kto:
+                try UnpairedTrainee(
+                    base, recipe: recipe, checkpoint: checkpoint, device: device)
             case .grpo, .rloo, .reinforce, .ppo:
                 try PolicyTrainee(
                     base, recipe: recipe, tokenizer: tokenizer, place: "recipe", device: device)

@@ -8,6 +8,8 @@ public enum RunEvent: Sendable {
     case step(StepReport)
     /// A line was logged.
     case logged(MetricsEntry)
+    /// The method has seen so many rows of the data before its first step.
+    case preparing(done: Int, of: Int)
     /// A part of an evaluation is done.
     case evaluating(done: Int, of: Int)
     /// A checkpoint is on disk.

@@ -53,7 +53,9 @@ public final class TrainingRun {
         device = Device(
             threads: recipe.model.threads ?? ThreadPool.processorCount,
             precision: recipe.model.precision)
-        model = try PreparedModel(recipe, path: modelPath, device: device)
+        var quiet = recipe
+        if isDry { quiet.alignment.referenceCache = "none" }
+        model = try PreparedModel(quiet, path: modelPath, device: device)
         for note in model.notes { observe(.note(note)) }
         data = try PreparedData(
             recipe, tokenizer: model.tokenizer, template: model.template,
@@ -118,14 +120,14 @@ public final class TrainingRun {
                     outcome: outcome, folder: folder.path, memory: memory, measuredPeak: nil,
                     samples: [], verdict: verdict, endedBefore: checkpoint.path)
             }
-            try showData()
+            guard try showData() else { return stopped(after: saved.step, checkpoint.path) }
             try model.trainee.restore(from: checkpoint.path)
             try optimizer.restore(
                 from: SafetensorsFile(path: checkpoint.path + "/optimizer.safetensors"))
             state = saved
             observe(.resumed(step: saved.step, checkpoint: checkpoint.path))
         } else {
-            try showData()
+            guard try showData() else { return stopped(after: 0, nil) }
         }
         // Everything is known to be right by now.
         try resumption.clear(folder)
@@ -149,10 +151,30 @@ public final class TrainingRun {
     }
 
     /// Lets the method look at all data while the model is as it came.
-    private func showData() throws {
-        let loader = try data.data.loader(.training, epochs: max(1, plan.epochs))
+    ///
+    /// - Returns: False if somebody asked to stop before it had seen all of it.
+    private func showData() throws -> Bool {
+        let epochs = max(1, plan.epochs)
+        let loader = try data.data.loader(.training, epochs: epochs)
         var rest = data.validation.flatMap(\.batches).makeIterator()
-        try model.trainee.prepare { try loader.next()?.batch ?? rest.next() }
+        let count =
+            data.data.rowCount(.training) * epochs
+            + data.validation.reduce(0) { $1.batches.reduce($0) { $0 + $1.samples.count } }
+        var done = 0
+        try model.trainee.prepare {
+            observe(.preparing(done: done, of: count))
+            guard stopSignal() == nil else { return nil }
+            let batch = try loader.next()?.batch ?? rest.next()
+            done += batch?.samples.count ?? 0
+            return batch
+        }
+        return stopSignal() == nil
+    }
+
+    private func stopped(after step: Int, _ checkpoint: String?) -> RunResult {
+        result(
+            .interrupted(signal: stopSignal() ?? 0, step: step, checkpoint: checkpoint),
+            answers: nil)
     }
 
     /// Refuses a checkpoint of other data, or behind the recipe's end.

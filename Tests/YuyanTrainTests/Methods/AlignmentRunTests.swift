@@ -246,6 +246,51 @@ struct AlignmentRunTests {
         }
     }
 
+    @Test(
+        "find what the reference said in an earlier run",
+        arguments: [("dpo", "full"), ("dpo", "lora"), ("kto", "full")])
+    func referenceCache(_ stage: String, _ type: String) throws {
+        let shared = folder.path + "/shared"
+        let flags = [
+            "--finetuning_type", type, "--reference_cache", shared, "--learning_rate", "1e-3",
+        ]
+        try train("first", stage, flags)
+        let name = try #require(itemNames(in: shared).first)
+        #expect(itemNames(in: shared) == [name])
+        try train("second", stage, flags)
+        #expect(try log("second") == log("first"))
+
+        // Another reference has another file, and what is in a file is what is taken.
+        try train("other", stage, flags + ["--precision", "f32"])
+        #expect(itemNames(in: shared).count == 2)
+        let bytes = try folder.bytes("shared/\(name)")
+        let header = 8 + bytes[..<8].reversed().reduce(0) { $0 << 8 | Int($1) }
+        let entry = try SafetensorsFile(path: shared + "/" + name).tensors.first {
+            $0.name == "logps"
+        }
+        let first = bytes.count - 4 * (try #require(entry).elementCount)
+        #expect(first >= header)
+        let zeros = [UInt8](repeating: 0, count: bytes.count - first)
+        _ = folder.file("shared/\(name)", bytes[..<first] + zeros)
+        try train("third", stage, flags)
+        #expect(try log("third") != log("first"))
+
+        let damaged = folder.file("shared/\(name)", Array(bytes.dropLast(3)))
+        #expect(refusal(stage, flags).contains(damaged))
+    }
+
+    @Test("a fresh start that is stopped while it asks the reference goes on from what it was told")
+    func stoppedBefore() throws {
+        let flags = ["--finetuning_type", "full", "--learning_rate", "1e-3"]
+        try train("whole", "dpo", flags)
+        #expect(
+            try train("stopped", "dpo", flags, stopAfter: 1)
+                == .interrupted(signal: 2, step: 0, checkpoint: nil))
+        #expect(itemNames(in: folder.path + "/stopped/reference").count == 1)
+        #expect(try train("stopped", "dpo", flags) == .finished(step: 3))
+        #expect(try log("stopped") == log("whole"))
+    }
+
     @Test("an alarm that may end a run leaves it saved, and a skipped reward is said")
     func alarms() throws {
         #expect(throws: RunError.self) {
