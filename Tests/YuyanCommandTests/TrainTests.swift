@@ -145,7 +145,7 @@ struct TrainTests {
     @Test(
         "Ctrl-C and SIGTERM stop sampling behind a batch, and exit 130 and 143", arguments: [2, 15])
     func samplingSurvivesSignals(number: Int32) throws {
-        let rows = (0..<20000).map { "{\"prompt\": \"abc \($0)\"}\n" }
+        let rows = (0..<5000).map { "{\"prompt\": \"abc \($0)\"}\n" }
         let many = [
             "--dataset", folder.file("many.jsonl", Array(rows.joined().utf8)), "--threads", "2",
         ]

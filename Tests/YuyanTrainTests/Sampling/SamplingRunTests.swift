@@ -248,8 +248,8 @@ struct SamplingRunTests {
             source(
                 "trained",
                 [
-                    "--dataset", data, "--max_steps", "30", "--lora_rank", "4", "--learning_rate",
-                    "5e-2", "--report_samples", "0", "--report_to", "none", "--save_strategy", "no",
+                    "--dataset", data, "--max_steps", "60", "--lora_rank", "4", "--learning_rate",
+                    "2e-2", "--report_samples", "0", "--report_to", "none", "--save_strategy", "no",
                 ], stage: "sft"), modelPath: model
         ) { _ in }.train()
         let zed = ["--reward_funcs", "[{name: regex, pattern: z, mode: search}]"]
