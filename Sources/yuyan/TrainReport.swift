@@ -30,6 +30,7 @@ final class TrainWatcher {
             // The last step has ended its line.
             guard let last, last.step < last.steps, done < count else { return }
             show(last, "evaluating \(done)/\(count)")
+        case .batch: break
         case .saved(_, let path): checkpoint = path
         }
     }
@@ -171,7 +172,7 @@ struct TrainReport {
 
 extension String {
     /// The first of a label's two languages: columns of a terminal want letters of one width.
-    fileprivate var english: String {
+    var english: String {
         firstRange(of: " · ").map { String(self[..<$0.lowerBound]) } ?? self
     }
 }

@@ -103,6 +103,19 @@ public struct ReportPage: Sendable {
 
     /// The page.
     public var html: String {
+        var body = "<h2>Fit · 拟合</h2>\n"
+        let verdict = verdict.text
+        body +=
+            "<p>\(verdict.english.escaped)<br><span lang=\"zh\">\(verdict.chinese.escaped)</span></p>\n"
+        body += Self.curves(charts) + memorySection + sampleSection
+        return Self.document(title, outcome: outcome, facts: facts, body: body, recipe: recipe)
+    }
+
+    /// The frame of a page: title, facts, what `body` shows, and the recipe.
+    static func document(
+        _ title: String, outcome: String, facts: [(name: String, value: String)], body: String,
+        recipe: String
+    ) -> String {
         var page = """
             <!doctype html>
             <html lang="en">
@@ -111,7 +124,7 @@ public struct ReportPage: Sendable {
             <meta name="viewport" content="width=device-width, initial-scale=1">
             <title>\(title.escaped)</title>
             <style>
-            \(Self.style)
+            \(style)
             </style>
             </head>
             <body>
@@ -119,17 +132,16 @@ public struct ReportPage: Sendable {
             <p>\(outcome.escaped)</p>
 
             """
-        page += Self.table(facts.map { [$0.name, $0.value] })
-        page += "<h2>Fit · 拟合</h2>\n"
-        let verdict = verdict.text
-        page +=
-            "<p>\(verdict.english.escaped)<br><span lang=\"zh\">\(verdict.chinese.escaped)</span></p>\n"
-        page += "<h2>Curves · 曲线</h2>\n<div class=\"curves\">\n"
-        for chart in charts { if let svg = chart.svg { page += svg + "\n" } }
-        page += "</div>\n"
-        page += memorySection + sampleSection
+        page += table(facts.map { [$0.name, $0.value] })
+        page += body
         page += "<h2>Recipe · 配置</h2>\n<pre>\(recipe.escaped)</pre>\n</body>\n</html>\n"
         return page
+    }
+
+    /// Charts side by side; those without points are left out.
+    static func curves(_ charts: [Chart]) -> String {
+        let pictures = charts.compactMap(\.svg).map { $0 + "\n" }.joined()
+        return "<h2>Curves · 曲线</h2>\n<div class=\"curves\">\n\(pictures)</div>\n"
     }
 
     private var charts: [Chart] {
@@ -191,7 +203,7 @@ public struct ReportPage: Sendable {
         return section
     }
 
-    private static func table(_ rows: [[String]], numbers: Bool = false) -> String {
+    static func table(_ rows: [[String]], numbers: Bool = false) -> String {
         let body = rows.map { row in
             "<tr>"
                 + row.enumerated().map { index, cell in
