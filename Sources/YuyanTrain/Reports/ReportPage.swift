@@ -103,22 +103,7 @@ public struct ReportPage: Sendable {
 
     /// The page.
     public var html: String {
-        var page = """
-            <!doctype html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8">
-            <meta name="viewport" content="width=device-width, initial-scale=1">
-            <title>\(title.escaped)</title>
-            <style>
-            \(Self.style)
-            </style>
-            </head>
-            <body>
-            <h1>\(title.escaped)</h1>
-            <p>\(outcome.escaped)</p>
-
-            """
+        var page = Self.head(title) + "<p>\(outcome.escaped)</p>\n"
         page += Self.table(facts.map { [$0.name, $0.value] })
         page += "<h2>Fit · 拟合</h2>\n"
         let verdict = verdict.text
@@ -130,6 +115,25 @@ public struct ReportPage: Sendable {
         page += memorySection + sampleSection
         page += "<h2>Recipe · 配置</h2>\n<pre>\(recipe.escaped)</pre>\n</body>\n</html>\n"
         return page
+    }
+
+    /// The beginning of a page, up to its title.
+    static func head(_ title: String) -> String {
+        """
+        <!doctype html>
+        <html lang="en">
+        <head>
+        <meta charset="utf-8">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <title>\(title.escaped)</title>
+        <style>
+        \(Self.style)
+        </style>
+        </head>
+        <body>
+        <h1>\(title.escaped)</h1>
+
+        """
     }
 
     private var charts: [Chart] {
@@ -191,7 +195,7 @@ public struct ReportPage: Sendable {
         return section
     }
 
-    private static func table(_ rows: [[String]], numbers: Bool = false) -> String {
+    static func table(_ rows: [[String]], numbers: Bool = false) -> String {
         let body = rows.map { row in
             "<tr>"
                 + row.enumerated().map { index, cell in
@@ -203,7 +207,7 @@ public struct ReportPage: Sendable {
         return "<table>\n" + body.joined(separator: "\n") + "\n</table>\n"
     }
 
-    private static let style = """
+    static let style = """
         :root { color-scheme: light dark; --line: #8884; --first: #2563eb; --second: #d97706; }
         @media (prefers-color-scheme: dark) { :root { --first: #7aa2f7; --second: #e0af68; } }
         body { font: 15px/1.5 system-ui, sans-serif; max-width: 1340px; margin: 2em auto; padding: 0 1em; }
