@@ -4,21 +4,26 @@ import YuyanTrain
 /// Shows a run while it goes on: notes, a progress line, evaluations.
 final class TrainWatcher {
     private let isQuiet: Bool
+    /// Begins every line, with the space behind it.
+    private let label: String
     private var progress: Progress?
     private var first = 0
     private(set) var loss: Double?
     private(set) var evaluationLoss: Double?
     private(set) var checkpoint: String?
 
-    init(isQuiet: Bool) { self.isQuiet = isQuiet }
+    init(isQuiet: Bool, label: String = "") {
+        self.isQuiet = isQuiet
+        self.label = label
+    }
 
     func observe(_ event: RunEvent) {
         switch event {
-        case .note(let line): Terminal.report("note: \(line)")
+        case .note(let line): Terminal.report("\(label)note: \(line)")
         case .resumed(let step, let path):
             first = step
             checkpoint = path
-            Terminal.report("going on after step \(step): \(path)")
+            Terminal.report("\(label)going on after step \(step): \(path)")
         case .step(let report): show(report)
         case .logged(let entry): remember(entry)
         case .evaluating: break
@@ -29,7 +34,7 @@ final class TrainWatcher {
     /// What the run will do.
     func introduce(_ summary: RunSummary) {
         guard !isQuiet else { return }
-        for note in summary.dataNotes { Terminal.report(note) }
+        for note in summary.dataNotes { Terminal.report(label + note) }
         var table = Table(left: [0, 1])
         for fact in summary.facts { table.add(fact.name.english, fact.value) }
         Terminal.status(table.text)
@@ -43,7 +48,7 @@ final class TrainWatcher {
         guard !isQuiet else { return }
         if progress == nil {
             progress = Progress(
-                total: report.steps, unit: "steps", rateName: "tok/s", after: first)
+                total: report.steps, unit: "steps", rateName: "tok/s", after: first, label: label)
         }
         var note = "loss \(report.loss.formatted(digits: 4))"
         if let evaluationLoss { note += " · eval_loss \(evaluationLoss.formatted(digits: 4))" }
