@@ -4,7 +4,10 @@ import YuyanTrain
 /// Shows a pipeline while it goes on: each line begins with the stage's place.
 final class PipelineWatcher {
     private let isQuiet: Bool
-    private var stage: TrainWatcher?
+    private var training: TrainWatcher?
+    private var sampling: SampleWatcher?
+    /// Whether the stage writes answers; until it says so it has nothing to say but notes.
+    private var isSampling = false
     private var number = 0
     private var progress: Progress?
 
@@ -18,9 +21,18 @@ final class PipelineWatcher {
         case .began(let place, let summary, let reason):
             if let reason { Terminal.report("\(place) begins anew: \(reason)") }
             if !isQuiet { Terminal.report("\(place)") }
-            watcher(place).introduce(summary)
-        case .stage(let place, let event): watcher(place).observe(event)
-        case .ended(let place, let result, let seconds): report(place, result, seconds)
+            watch(place)
+            switch summary {
+            case .training(let summary): training?.introduce(summary)
+            case .sampling(let plan):
+                isSampling = true
+                sampling?.introduce(plan)
+            }
+        case .stage(let place, let event):
+            watch(place)
+            if isSampling { sampling?.observe(event) } else { training?.observe(event) }
+        case .ended(let place, .training(let result), let seconds): report(place, result, seconds)
+        case .ended(let place, .sampling(let result), let seconds): report(place, result, seconds)
         case .evaluating(let place, let done, let count):
             guard !isQuiet else { return }
             if progress == nil {
@@ -40,12 +52,12 @@ final class PipelineWatcher {
         (place.map { "\($0)" } ?? "[start]") + " evaluation: "
     }
 
-    /// A stage's watcher, which knows how far it is.
-    private func watcher(_ place: PipelinePlace) -> TrainWatcher {
-        if let stage, number == place.number { return stage }
-        let made = TrainWatcher(isQuiet: isQuiet, label: "\(place) ")
-        (stage, number) = (made, place.number)
-        return made
+    /// Makes the watchers of a stage, which know how far it is.
+    private func watch(_ place: PipelinePlace) {
+        guard number != place.number else { return }
+        (number, isSampling) = (place.number, false)
+        training = TrainWatcher(isQuiet: isQuiet, label: "\(place) ")
+        sampling = SampleWatcher(isQuiet: isQuiet, label: "\(place) ")
     }
 
     private func report(_ place: PipelinePlace, _ result: RunResult, _ seconds: Double) {
@@ -63,6 +75,19 @@ final class PipelineWatcher {
             Terminal.report(
                 "\(place) interrupted at step \(step); "
                     + (checkpoint.map { "saved: \($0)" } ?? "nothing was trained yet"))
+        }
+    }
+}
+
+extension PipelineWatcher {
+    private func report(_ place: PipelinePlace, _ result: SamplingResult, _ seconds: Double) {
+        switch result.outcome {
+        case .finished(let summary):
+            Terminal.report(
+                "\(place) kept \(summary.samples.grouped) of \(summary.answers.grouped) answers in "
+                    + "\(seconds.formatted(digits: 1)) s: \(result.folder)")
+        case .interrupted(_, let batches):
+            Terminal.report("\(place) interrupted behind batch \(batches)")
         }
     }
 }
@@ -114,7 +139,12 @@ enum PipelineReport {
                 "\(index + 1) \(stage.name)", stage.kind, "\(stage.prospect)", stage.folder)
         }
         guard let first = outlook.first else { return table.text + "nothing is left to do\n" }
-        return table.text + "\(first.place) " + TrainReport.text(first.summary, first.time)
+        let text =
+            switch first.time {
+            case .training(let summary, let time): TrainReport.text(summary, time)
+            case .sampling(let plan, let time): SampleReport.text(plan, time)
+            }
+        return table.text + "\(first.place) " + text
     }
 
     static func json(_ outlook: PipelineOutlook) -> JSONOutput {
@@ -128,8 +158,12 @@ enum PipelineReport {
                     ]
                 }),
             "first": outlook.first.map { first in
-                guard case .object(let entries) = TrainReport.json(first.summary, first.time)
-                else { return .null }
+                let json =
+                    switch first.time {
+                    case .training(let summary, let time): TrainReport.json(summary, time)
+                    case .sampling(let plan, let time): SampleReport.json(plan, time)
+                    }
+                guard case .object(let entries) = json else { return .null }
                 return .object([(key: "name", value: .string(first.place.name))] + entries)
             } ?? .null,
         ]

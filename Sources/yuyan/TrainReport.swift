@@ -26,7 +26,7 @@ final class TrainWatcher {
             Terminal.report("\(label)going on after step \(step): \(path)")
         case .step(let report): show(report)
         case .logged(let entry): remember(entry)
-        case .evaluating: break
+        case .evaluating, .batch: break
         case .saved(_, let path): checkpoint = path
         }
     }
@@ -158,7 +158,7 @@ struct TrainReport {
 
 extension String {
     /// The first of a label's two languages: columns of a terminal want letters of one width.
-    fileprivate var english: String {
+    var english: String {
         firstRange(of: " · ").map { String(self[..<$0.lowerBound]) } ?? self
     }
 }

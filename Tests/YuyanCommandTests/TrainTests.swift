@@ -82,6 +82,83 @@ struct TrainTests {
         #expect(again.errors.contains("going on after step"), "\(again)")
     }
 
+    private func samplingArguments(_ output: String, _ more: [String] = []) -> [String] {
+        let rows = (0..<24).map { "{\"prompt\": \"abc \($0)\", \"answer\": \"e\"}\n" }
+        return [
+            "train", "--stage", "sample", "--model_name_or_path", tiny, "--dataset",
+            folder.file("prompts.jsonl", Array(rows.joined().utf8)), "--output_dir",
+            folder.path + "/" + output, "--per_device_train_batch_size", "1", "--num_generations",
+            "8", "--max_completion_length", "48", "--sample_pairs", "--reward_funcs",
+            "[{name: length, target: 20}]", "--threads", "2",
+        ] + more
+    }
+
+    @Test("killed with SIGKILL at random moments, sampling ends in the bytes of a run that was not")
+    func samplingSurvivesSIGKILL() throws {
+        let whole = try Binary.run(samplingArguments("whole"))
+        try #require(whole.status == 0, "\(whole)")
+        var random = SeededGenerator(seed: 5)
+        var kills = 0
+        for _ in 0..<200 {
+            let delay = Duration.milliseconds(Int.random(in: 5...200, using: &random))
+            let result = try Binary.run(samplingArguments("killed"), signal: (9, delay))
+            if result.status == 0 { break }
+            try #require(result.status == -9, "\(result)")
+            kills += 1
+        }
+        let last = try Binary.run(samplingArguments("killed"))
+        try #require(last.status == 0, "\(last)")
+        #expect(kills > 0)
+        for name in ["/samples.jsonl", "/pairs.jsonl", "/summary.json"] {
+            #expect(try bytes("whole" + name) == bytes("killed" + name), "\(name)")
+        }
+        #expect(try log("whole") == log("killed"))
+    }
+
+    @Test("sampling reports one object on request, and looks without writing")
+    func samplingContract() throws {
+        let dry = try Binary.run(samplingArguments("dry", ["--dry-run", "--json"]))
+        try #require(dry.status == 0, "\(dry)")
+        #expect(
+            try dry.json().entries?.map(\.key) == [
+                "prompts", "batches", "num_generations", "tokens_per_second", "batch_seconds",
+                "seconds", "memory_predicted", "memory",
+            ])
+        #expect(!folder.names.contains("dry"))
+        let result = try Binary.run(samplingArguments("json", ["--json"]))
+        try #require(result.status == 0, "\(result)")
+        #expect(
+            try result.json().entries?.map(\.key) == [
+                "outcome", "output_dir", "seconds", "memory_peak", "prompts", "answers", "batches",
+                "samples", "prompts_with_samples", "kept_ratio", "duplicates", "pairs",
+                "mean_reward", "best_of", "judged_prompts", "mean_length", "clipped_ratio",
+                "num_tokens",
+            ])
+        #expect(try result.json().int("prompts") == 24)
+        let before = try bytes("json/report.html")
+        let again = try Binary.run(samplingArguments("json"))
+        #expect(again.status == 0 && again.output.contains("already finished"), "\(again)")
+        #expect(again.output.contains("best of 8"), "\(again)")
+        #expect(try bytes("json/report.html") == before)
+    }
+
+    @Test(
+        "Ctrl-C and SIGTERM stop sampling behind a batch, and exit 130 and 143", arguments: [2, 15])
+    func samplingSurvivesSignals(number: Int32) throws {
+        let rows = (0..<5000).map { "{\"prompt\": \"abc \($0)\"}\n" }
+        let many = [
+            "--dataset", folder.file("many.jsonl", Array(rows.joined().utf8)), "--threads", "2",
+        ]
+        let result = try Binary.run(
+            samplingArguments("stopped", many), signal: (number, .milliseconds(1500)))
+        try #require(result.status == 128 + number, "\(result)")
+        #expect(result.errors.contains("the same command goes on from here"), "\(result)")
+        #expect(result.output.isEmpty)
+        let again = try Binary.run(
+            samplingArguments("stopped", many), signal: (9, .milliseconds(1500)))
+        #expect(again.errors.contains("going on behind batch"), "\(again)")
+    }
+
     @Test("a disk that is full while saving ends the run, and older checkpoints go on")
     func survivesFullDisks() throws {
         // The adapter is longer than 64 KiB; recipe, log and state are shorter than 32.

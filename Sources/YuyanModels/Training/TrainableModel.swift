@@ -99,6 +99,7 @@ public final class TrainableModel {
             lowRank = nil
             parameters = source.parameters
         }
+        if case .nothing = method { return }
         guard !parameters.isEmpty else {
             throw TrainingError.nothingTrained(
                 model: name, wanted: "the freeze rule", names: source.names)
@@ -106,7 +107,18 @@ public final class TrainableModel {
     }
 
     /// The adapter with its present values, to be served beside `decoder`; nil without one.
-    public var adapter: LowRankAdapter? { lowRank?.adapter }
+    public var adapter: LowRankAdapter? { lowRank?.adapter ?? loaded }
+    /// An adapter of a model that is not trained.
+    private var loaded: LowRankAdapter?
+
+    /// Lets a model that is not trained answer through an adapter.
+    ///
+    /// - Parameter path: A PEFT directory or a GGUF file.
+    /// - Throws: `AdapterError` or `FormatError`, naming file and tensor or key.
+    public func load(adapter path: String, on device: Device) throws {
+        precondition(parameters.isEmpty, "an adapter beside \(parameters.count) parameters")
+        loaded = try LowRankAdapter(name: "default", path: path, for: decoder, on: device)
+    }
 
     /// Numbers that are trained, without padding.
     public var trainedCount: Int { parameters.reduce(0) { $0 + $1.count } }
@@ -125,6 +137,7 @@ extension TrainingMethod {
         case .full: true
         case .freeze(let rule): rule.trains(name, layerCount: layerCount)
         case .lowRank(_, let whole): whole.contains { trains(name, $0) }
+        case .nothing: false
         }
     }
 

@@ -9,6 +9,8 @@ public enum TrainingMethod: Sendable {
     case freeze(FreezeRule)
     /// A low-rank adapter over a frozen model, and any weights that are trained whole beside it.
     case lowRank(LowRankConfiguration, whole: [String] = [])
+    /// None: the model only answers.
+    case nothing
 }
 
 /// Which weights are trained when the others are frozen.

@@ -1,4 +1,5 @@
 import YuyanFormats
+import YuyanText
 
 /// One row of a data set as the trainer sees it: token ids, and what each counts for.
 public struct TrainingSample: Sendable, Hashable {
@@ -73,9 +74,16 @@ package struct PromptColumns: Sendable, Hashable {
     /// The prompt as people read it.
     package let text: String
     package let columns: [(key: String, value: JSONCursor)]
+    /// The prompt as its row has it.
+    package let prompt: Passage
+    /// Functions that the model may call.
+    package let tools: [Tool]
 
     package static func == (a: PromptColumns, b: PromptColumns) -> Bool {
-        a.text == b.text && a.columns.map(\.key) == b.columns.map(\.key)
+        a.text == b.text && a.prompt == b.prompt
+            && a.tools.map(\.output.description)
+                == b.tools.map(\.output.description)
+            && a.columns.map(\.key) == b.columns.map(\.key)
             && zip(a.columns, b.columns).allSatisfy {
                 JSONOutput(copying: $0.value).description
                     == JSONOutput(copying: $1.value).description

@@ -77,16 +77,9 @@ final class PolicyTrainee: ModelMethod {
     var parameters: [Parameter] { base.parameters + (critic?.parameters ?? []) }
 
     func prepare(_ batches: () throws -> TrainingBatch?) throws {
-        let room = base.model.decoder.shape.contextLength - recipe.alignment.completionLength
+        let room = AnswerRoom(recipe, contextLength: base.model.decoder.shape.contextLength)
         while let batch = try batches() {
-            for sample in batch.samples where sample.tokens.count > room {
-                throw DataError.row(
-                    RowProblem(
-                        source: sample.source, kind: .overlong,
-                        reason: "has \(sample.tokens.count) tokens, expected at most \(room): the "
-                            + "model's context less max_completion_length; lower that, or set "
-                            + "cutoff_len and on_overlong: skip"))
-            }
+            for sample in batch.samples { try room.check(sample) }
             longestPrompt = max(longestPrompt, batch.lengths.max() ?? 1)
         }
         base.model.tokensPerPass = recipe.tokensPerPass(

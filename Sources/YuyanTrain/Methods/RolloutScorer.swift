@@ -135,7 +135,8 @@ final class RolloutScorer {
     private let rewards: RewardSet?
     private let masksTruncated: Bool
     private let ends: Set<Int32>
-    private var metrics: [(name: String, value: Double)] = []
+    /// What `summarize` and `note` noted of the step.
+    private(set) var metrics: [(name: String, value: Double)] = []
     private var fault: String?
     private var faultCount = 0
 
@@ -218,11 +219,16 @@ final class RolloutScorer {
     }
 
     /// Notes a step's figures, under TRL's names.
-    func summarize(_ groups: [JudgedGroup], _ advantages: GroupedAdvantages) {
-        metrics = [
-            ("reward", advantages.rewards.mean), ("reward_std", advantages.rewards.deviation),
-            ("frac_reward_zero_std", advantages.uniformFraction),
-        ]
+    ///
+    /// - Parameter advantages: Nil if nothing scores answers.
+    func summarize(_ groups: [JudgedGroup], _ advantages: GroupedAdvantages?) {
+        metrics =
+            advantages.map {
+                [
+                    ("reward", $0.rewards.mean), ("reward_std", $0.rewards.deviation),
+                    ("frac_reward_zero_std", $0.uniformFraction),
+                ]
+            } ?? []
         for name in (rewards?.functions.map(\.name) ?? []) + [Self.modelName] {
             let values = Moments(
                 groups.flatMap(\.parts).compactMap { $0.first { $0.name == name }?.value })

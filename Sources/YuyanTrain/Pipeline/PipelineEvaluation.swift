@@ -82,10 +82,9 @@ public struct PipelineEvaluation: Sendable {
         _ recipe: Recipe, modelPath: String, fetchedFolder: String?, stopSignal: () -> Int32?,
         progress: (Int, Int) -> Void
     ) throws -> [(name: String, value: Double)]? {
-        let device = Device(
-            threads: recipe.model.threads ?? ThreadPool.processorCount,
-            precision: recipe.model.precision)
+        let device = Device(recipe)
         let model = try PreparedModel(recipe, path: modelPath, device: device)
+        let trainee = try model.trainee(recipe, device: device)
         let data = try PreparedData(
             recipe, tokenizer: model.tokenizer, template: model.template,
             vocabularySize: model.decoder.shape.vocabularySize, device: device,
@@ -94,17 +93,17 @@ public struct PipelineEvaluation: Sendable {
         var batches: [TrainingBatch] = []
         while let loaded = try loader.next() { batches.append(loaded.batch) }
         var rest = batches.makeIterator()
-        try model.trainee.prepare { rest.next() }
+        try trainee.prepare { rest.next() }
         let count = batches.reduce(0) { $0 + $1.samples.count }
         var done = 0
         var total = LossStatistics()
         for batch in batches {
             if stopSignal() != nil { return nil }
-            try model.trainee.evaluate(batch, statistics: &total)
+            try trainee.evaluate(batch, statistics: &total)
             done += batch.samples.count
             progress(done, count)
         }
-        model.trainee.concludeEvaluation(statistics: &total)
+        trainee.concludeEvaluation(statistics: &total)
         return total.means.map { (name: $0.key, value: $0.value) }
     }
 }

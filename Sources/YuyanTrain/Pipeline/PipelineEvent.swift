@@ -5,11 +5,11 @@ public enum PipelineEvent: Sendable {
     /// A stage is not run, because it was before.
     case skipped(PipelinePlace, folder: String)
     /// A stage begins: what it will do. `reason` says why it begins anew, if it does.
-    case began(PipelinePlace, RunSummary, reason: String?)
+    case began(PipelinePlace, StageSummary, reason: String?)
     /// Something of a stage's run.
     case stage(PipelinePlace, RunEvent)
     /// A stage ended, after so many seconds of this command.
-    case ended(PipelinePlace, RunResult, seconds: Double)
+    case ended(PipelinePlace, StageEnd, seconds: Double)
     /// Prompts of the pipeline's evaluation are answered; the place is nil before the first stage.
     case evaluating(PipelinePlace?, done: Int, of: Int)
     /// The evaluation's figures.

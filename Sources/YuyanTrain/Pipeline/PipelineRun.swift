@@ -190,7 +190,9 @@ public final class PipelineRun {
     private func hasRun(_ path: String) throws -> Bool {
         let folder = RunFolder(path)
         return try !folder.checkpoints().isEmpty
-            || folder.names().contains { ["trainer_state.json", "samples.jsonl"].contains($0) }
+            || folder.names().contains {
+                ["trainer_state.json", SamplingSummary.name, SamplingJournal.name].contains($0)
+            }
     }
 
     /// The results that a stage takes, as they are now.
@@ -232,7 +234,7 @@ public final class PipelineRun {
         var isOld = reason != nil
         var fault: (any Error)?
         ProcessMemory.forgetPeak()
-        let run = try TrainingRun(
+        let run = try StageRun(
             recipeSource, modelPath: modelPath(stage.recipe.model.path),
             fetchedFolder: fetchedFolder, stopSignal: stopSignal
         ) { [self] event in
@@ -248,14 +250,14 @@ public final class PipelineRun {
         if reason == nil { record[stage.name] = entry }
         try record.write(to: folder)
         observe(.began(place, run.summary, reason: reason))
-        let result = try run.train()
+        let end = try run.run()
         if let fault { throw fault }
         let seconds = (clock.now - start) / .seconds(1)
         entry.seconds += seconds
-        entry.steps = result.outcome.step
-        entry.outcome = result.outcome.word
-        observe(.ended(place, result, seconds: seconds))
-        if case .interrupted(let signal, _, _) = result.outcome {
+        entry.steps = end.steps
+        entry.outcome = end.word
+        observe(.ended(place, end, seconds: seconds))
+        if let signal = end.signal {
             // Before its first step there is nothing to go on from.
             if !isOld { record[stage.name] = entry }
             try record.write(to: folder)
@@ -410,13 +412,13 @@ public final class PipelineRun {
             var recipeSource = stage.source
             if first.action != .goOn { recipeSource.recipe.run.resumeFrom = "false" }
             let place = place(first.index)
-            let run = try TrainingRun(
+            let run = try StageRun(
                 recipeSource, modelPath: modelPath(stage.recipe.model.path),
                 fetchedFolder: fetchedFolder, isDry: true, stopSignal: stopSignal
             ) { [observe] in observe(.stage(place, $0)) }
             observe(.began(place, run.summary, reason: nil))
             return PipelineOutlook(
-                stages: stages, first: (place, run.summary, try run.timed()))
+                stages: stages, first: (place, try run.timed()))
         } catch {
             throw PipelineError.failed(stage: stage.name, cause: error)
         }
@@ -428,7 +430,7 @@ public struct PipelineOutlook: Sendable {
     /// In order.
     public let stages: [Stage]
     /// The first stage that would be run; nil if none would.
-    public let first: (place: PipelinePlace, summary: RunSummary, time: TimePrediction)?
+    public let first: (place: PipelinePlace, time: StageTime)?
 
     /// What would become of a stage.
     public struct Stage: Sendable {
@@ -475,7 +477,7 @@ extension RunEvent {
     /// Whether the run has taken its folder for itself.
     fileprivate var meansSteps: Bool {
         switch self {
-        case .step, .logged, .saved: true
+        case .step, .batch, .logged, .saved: true
         case .note, .resumed, .evaluating: false
         }
     }

@@ -38,8 +38,7 @@ extension Recipe {
     }
 
     var stageResult: StageResult {
-        // Stage sample writes answers and trains nothing.
-        if method.stage.rawValue == "sample" { return .data }
+        guard method.stage.trains else { return .data }
         guard method.type == .lora else { return .model }
         return [.rm, .prm].contains(method.stage) ? .judge : .adapter
     }

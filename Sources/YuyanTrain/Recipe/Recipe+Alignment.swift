@@ -127,7 +127,8 @@ extension Recipe {
             "rm: how strongly scores are drawn to a mean of 0."),
         RecipeKey(
             "reward_funcs", \.alignment.rewards,
-            "grpo: what scores an answer, such as [arithmetic, {name: length, target: 64}]."),
+            "grpo, sample: what scores an answer, such as [arithmetic, {name: length, target: 64}]."
+        ),
         RecipeKey(
             "reward_weights", \.alignment.rewardWeights, "A factor for each of them; 1 each."),
         RecipeKey(
@@ -164,7 +165,7 @@ extension Recipe {
         RecipeKey("num_iterations", \.alignment.iterations, "Steps on one set of answers."),
         RecipeKey(
             "mask_truncated_completions", \.alignment.masksTruncated,
-            "Leave answers that were cut out of the loss."),
+            "Leave answers that were cut out of the loss, or of what stage sample keeps."),
         RecipeKey(
             "entropy_coef", \.alignment.entropyCoefficient,
             "Weight of the entropy, which is raised."),
@@ -265,6 +266,11 @@ extension Recipe {
                 "2 or more: kto measures the divergence on other prompts of the micro-batch")
         }
         guard stage.writesAnswers else { return }
+        try checkDraws(file)
+        guard stage.trains else {
+            try checkSampling(file)
+            return
+        }
         try checkRollouts(file)
         try need(
             a.generations > 1 || stage == .ppo, "num_generations", "\(a.generations)",
@@ -310,7 +316,8 @@ extension Recipe {
         }
     }
 
-    private func checkRollouts(_ file: String) throws(RecipeError) {
+    /// Refuses ways to draw answers that cannot be.
+    private func checkDraws(_ file: String) throws(RecipeError) {
         let a = alignment
         func number(
             _ key: String, _ value: Double, _ isRight: Bool, _ expected: String
@@ -326,12 +333,27 @@ extension Recipe {
         try number(
             "max_completion_length", Double(a.completionLength),
             (1...(1 << 20)).contains(a.completionLength), "1 to \(1 << 20)")
+        // A single answer may be the likeliest one; several of those would be one and the same.
+        let isLikeliest = method.stage == .sample && a.temperature == 0 && a.generations == 1
         try number(
-            "temperature", a.temperature, a.temperature >= 0.01 && a.temperature <= 100,
+            "temperature", a.temperature,
+            a.temperature >= 0.01 && a.temperature <= 100 || isLikeliest,
             "0.01 to 100: answers are drawn, not chosen")
         try number("top_p", a.topP, a.topP > 0 && a.topP <= 1, "above 0, at most 1")
         try number("top_k", Double(a.topK), a.topK >= 0 && a.topK != 1, "0, or 2 and more")
         try number("min_p", a.minP, (0...1).contains(a.minP), "0 to 1")
+    }
+
+    private func checkRollouts(_ file: String) throws(RecipeError) {
+        let a = alignment
+        func number(
+            _ key: String, _ value: Double, _ isRight: Bool, _ expected: String
+        ) throws(RecipeError) {
+            guard isRight else {
+                throw .badValue(
+                    place: file, key: key, found: value.shortText, expected: expected)
+            }
+        }
         try number("beta", a.beta, a.beta >= 0, "at least 0")
         try number("epsilon", a.epsilon, a.epsilon > 0, "above 0")
         if let high = a.epsilonHigh { try number("epsilon_high", high, high > 0, "above 0") }

@@ -231,7 +231,7 @@ extension Recipe {
                 "rank_pattern", "\(entry.value) for \(entry.name)",
                 "whole numbers from 1 to \(Self.mostRank)")
         }
-        if !model.adapters.isEmpty, method.type != .lora {
+        if method.stage.trains, !model.adapters.isEmpty, method.type != .lora {
             throw .conflict(
                 file: file,
                 what: "adapter_name_or_path is an adapter to go on training; use finetuning_type: "

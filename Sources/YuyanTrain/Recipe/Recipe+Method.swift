@@ -57,9 +57,13 @@ extension Recipe {
         case grpo, rloo
         case reinforce = "reinforce++"
         case ppo
+        /// Answers by rewards, written down to be learnt from by another run; nothing is trained.
+        case sample
 
-        /// Whether the model writes the answers that it learns from.
-        var writesAnswers: Bool { [.grpo, .rloo, .reinforce, .ppo].contains(self) }
+        /// Whether the model writes answers itself.
+        var writesAnswers: Bool { [.grpo, .rloo, .reinforce, .ppo, .sample].contains(self) }
+        /// Whether any number changes: `TrainingRun` runs such a stage, `SamplingRun` the other.
+        public var trains: Bool { self != .sample }
     }
 
     /// Ways to choose what changes.
@@ -72,7 +76,8 @@ extension Recipe {
         RecipeKey(
             "stage", \.method.stage,
             "pt: plain text; sft: conversations; rm, prm: reward models; dpo, orpo, simpo, cpo: pairs; "
-                + "kto: verdicts; grpo, rloo, reinforce++, ppo: rewards."),
+                + "kto: verdicts; grpo, rloo, reinforce++, ppo: rewards; sample: write the best answers "
+                + "down, train nothing."),
         RecipeKey(
             "finetuning_type", \.method.type,
             "full: every weight; freeze: some layers; lora: an adapter."),

@@ -47,7 +47,8 @@ extension Recipe {
             "A GGUF file, a Hugging Face folder or a cached name; required."),
         RecipeKey(
             "adapter_name_or_path", \.model.adapters,
-            "A PEFT folder to go on training from; its ranks and targets must be the recipe's."),
+            "A PEFT folder to go on training from; its ranks and targets must be the recipe's. Stage "
+                + "sample answers through it, whatever they are."),
         RecipeKey(
             "create_new_adapter", \.model.createsNewAdapter,
             "Refused so far: merge adapters with `yuyan adapter merge` first."),

@@ -10,9 +10,11 @@ extension Recipe {
     /// - Parameter shared: Keys that are set for other recipes too, so that nobody waits for them here.
     func unreadKeys(file: String, except shared: Set<String> = []) -> [String] {
         let defaults = Recipe()
+        var seen: Set<String> = []
         return reasonsNotToRead.flatMap { names, reason in
             names.split(separator: " ").compactMap { name in
-                guard let key = Self.keysByName[String(name)], !shared.contains(key.name),
+                guard seen.insert(String(name)).inserted, let key = Self.keysByName[String(name)],
+                    !shared.contains(key.name),
                     key.node(self).inline != key.node(defaults).inline
                 else { return nil }
                 return "\(file): '\(name)' has no effect: \(reason)"
@@ -26,6 +28,14 @@ extension Recipe {
         func unread(_ names: String, if isUnread: Bool, _ reason: String) {
             if isUnread { reasons.append((names, reason)) }
         }
+        unread(Self.trainingKeys, if: !method.stage.trains, "stage sample trains nothing")
+        unread(
+            "val_size eval_dataset eval_strategy eval_steps", if: !method.stage.trains,
+            "stage sample has no validation")
+        unread(
+            "reward_weights reward_faults",
+            if: !method.stage.trains && alignment.rewards.nodes.isEmpty,
+            "there are no reward_funcs")
         let type = "finetuning_type is \(method.type.rawValue)"
         unread(
             "lora_rank lora_alpha lora_dropout lora_target additional_target rank_pattern "
@@ -65,6 +75,9 @@ extension Recipe {
         unread(
             "kl_coef ppo_target gamma lam cliprange_value vf_coef missing_eos_penalty "
                 + "ppo_whiten_rewards ppo_epochs", if: stage != .ppo, name)
+        unread(
+            "sample_keep sample_threshold sample_pairs sample_margin", if: stage != .sample, name)
+        unread("sample_margin", if: !sampling.writesPairs, "sample_pairs is false")
         unread("interleave_probs", if: data.mixStrategy == .concat, "mix_strategy is concat")
         unread(
             "template enable_thinking report_samples", if: method.stage == .pt,
@@ -92,6 +105,21 @@ extension Recipe {
             if: !hasValidation, "there is neither val_size nor eval_dataset")
         return reasons
     }
+
+    /// Keys that only change how something is learnt, saved or evaluated.
+    private static let trainingKeys =
+        "finetuning_type lora_rank lora_alpha lora_dropout lora_target additional_target rank_pattern "
+        + "alpha_pattern use_rslora use_dora loraplus_lr_ratio lora_init freeze_trainable_layers "
+        + "freeze_trainable_modules freeze_extra_modules infer_dtype gradient_checkpointing "
+        + "disable_gradient_checkpointing mask_history dataset_weights disable_shuffling beta "
+        + "kl_estimator kl_in_reward epsilon epsilon_high delta loss_type scale_rewards "
+        + "importance_sampling_level num_iterations entropy_coef dynamic_sampling stop_on_alarm "
+        + "learning_rate weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm optim "
+        + "optim_args lr_scheduler_type lr_scheduler_kwargs warmup_steps warmup_ratio bf16 fp16 "
+        + "pure_bf16 gradient_accumulation_steps num_train_epochs max_steps logging_steps "
+        + "logging_first_step save_steps save_strategy save_total_limit save_only_model "
+        + "eval_on_start per_device_eval_batch_size load_best_model_at_end metric_for_best_model "
+        + "greater_is_better early_stopping_steps report_to plot_loss"
 
     /// Whether there is anything to evaluate on.
     var hasValidation: Bool { data.validationSize > 0 || !data.evaluationSets.isEmpty }

@@ -16,6 +16,8 @@ public struct Recipe: Sendable, Hashable {
     public var optimisation = Optimisation()
     /// How answers are judged and learnt from, in the stages behind fine-tuning.
     public var alignment = Alignment()
+    /// Which answers are kept, in stage sample.
+    public var sampling = Sampling()
     /// How long, where to, and what is reported.
     public var run = Run()
 

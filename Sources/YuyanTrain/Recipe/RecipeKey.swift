@@ -59,7 +59,8 @@ public struct RecipeKey: Sendable {
 extension Recipe {
     /// All keys, in the order in which a resolved recipe lists them.
     public static let keys: [RecipeKey] =
-        modelKeys + dataKeys + methodKeys + alignmentKeys + optimisationKeys + runKeys
+        modelKeys + dataKeys + methodKeys + alignmentKeys + samplingKeys + optimisationKeys
+        + runKeys
 
     static let keysByName = Dictionary(uniqueKeysWithValues: keys.map { ($0.name, $0) })
 }

@@ -39,11 +39,8 @@ public struct MetricsEntry: Sendable {
 }
 
 /// `metrics.jsonl`: one object a line, in the order of steps.
-///
-/// A line is one write, so a kill leaves whole lines, or at most a part of the last one.
 package final class MetricsLog {
-    private let path: String
-    private let descriptor: Int32
+    private let file: LineFile
 
     /// Opens the log to go on after `step`: what follows, and a torn last line, is removed.
     ///
@@ -52,30 +49,15 @@ package final class MetricsLog {
     ///   - count: Most lines to keep: those that the checkpoint of `step` knows of.
     /// - Throws: `FormatError.cannotOpen`, `.cannotWrite`.
     package init(path: String, after step: Int, keeping count: Int? = nil) throws {
-        self.path = path
         try Self.cut(path, after: step, keeping: count)
-        descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw Self.error(path) }
+        file = try LineFile(path: path)
     }
-
-    deinit { close(descriptor) }
 
     /// Appends one line.
-    package func append(_ entry: MetricsEntry) throws {
-        let bytes = Array((entry.line + "\n").utf8)
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let written = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
-            if written < 0, errno == EINTR { continue }
-            guard written >= 0 else { throw Self.error(path) }
-            rest = rest.dropFirst(written)
-        }
-    }
+    package func append(_ entry: MetricsEntry) throws { try file.append(entry.line) }
 
     /// Waits until all lines are on disk.
-    package func synchronise() throws {
-        guard fsync(descriptor) == 0 else { throw Self.error(path) }
-    }
+    package func synchronise() throws { try file.synchronise() }
 
     private static func cut(_ path: String, after step: Int, keeping count: Int?) throws {
         guard access(path, F_OK) == 0 else { return }
@@ -91,9 +73,5 @@ package final class MetricsLog {
         }
         guard kept.count < bytes.count else { return }
         try writeAtomically(path) { try $0.write(kept) }
-    }
-
-    private static func error(_ path: String) -> FormatError {
-        .cannotWrite(file: path, reason: String(cString: strerror(errno)))
     }
 }

@@ -103,16 +103,22 @@ public struct ReportPage: Sendable {
 
     /// The page.
     public var html: String {
-        var page = Self.head(title) + "<p>\(outcome.escaped)</p>\n"
-        page += Self.table(facts.map { [$0.name, $0.value] })
-        page += "<h2>Fit · 拟合</h2>\n"
+        var body = "<h2>Fit · 拟合</h2>\n"
         let verdict = verdict.text
-        page +=
+        body +=
             "<p>\(verdict.english.escaped)<br><span lang=\"zh\">\(verdict.chinese.escaped)</span></p>\n"
-        page += "<h2>Curves · 曲线</h2>\n<div class=\"curves\">\n"
-        for chart in charts { if let svg = chart.svg { page += svg + "\n" } }
-        page += "</div>\n"
-        page += memorySection + sampleSection
+        body += Self.curves(charts) + memorySection + sampleSection
+        return Self.document(title, outcome: outcome, facts: facts, body: body, recipe: recipe)
+    }
+
+    /// The frame of a page: title, facts, what `body` shows, and the recipe.
+    static func document(
+        _ title: String, outcome: String, facts: [(name: String, value: String)], body: String,
+        recipe: String
+    ) -> String {
+        var page = head(title) + "<p>\(outcome.escaped)</p>\n"
+        page += table(facts.map { [$0.name, $0.value] })
+        page += body
         page += "<h2>Recipe · 配置</h2>\n<pre>\(recipe.escaped)</pre>\n</body>\n</html>\n"
         return page
     }
@@ -134,6 +140,12 @@ public struct ReportPage: Sendable {
         <h1>\(title.escaped)</h1>
 
         """
+    }
+
+    /// Charts side by side; those without points are left out.
+    static func curves(_ charts: [Chart]) -> String {
+        let pictures = charts.compactMap(\.svg).map { $0 + "\n" }.joined()
+        return "<h2>Curves · 曲线</h2>\n<div class=\"curves\">\n\(pictures)</div>\n"
     }
 
     private var charts: [Chart] {

@@ -82,9 +82,11 @@ extension DataOptions {
         let (data, run) = (recipe.data, recipe.run)
         datasets = data.sets
         folder = data.folder
-        evaluationDatasets = data.evaluationSets
+        let trains = recipe.method.stage.trains
+        evaluationDatasets = trains ? data.evaluationSets : []
         validation =
             switch data.validationSize {
+            case _ where !trains: .none
             case 0: .none
             case ..<1: .share(data.validationSize)
             default: .rows(Int(data.validationSize))
@@ -96,7 +98,7 @@ extension DataOptions {
             case .rm, .dpo, .orpo, .simpo, .cpo: .preference
             case .prm: .stepwise
             case .kto: .unpaired
-            case .grpo, .rloo, .reinforce, .ppo: .prompts
+            case .grpo, .rloo, .reinforce, .ppo, .sample: .prompts
             }
         cutoffLength = data.cutoffLength
         overlong =
@@ -118,7 +120,7 @@ extension DataOptions {
         batchSize = recipe.optimisation.batchSize
         evaluationBatchSize = run.evaluationBatchSize
         seed = UInt64(run.dataSeed ?? run.seed)
-        isShuffled = !data.disablesShuffling
+        isShuffled = !data.disablesShuffling && trains
         supervision = data.trainsOnPrompt ? .all : data.masksHistory ? .lastAnswer : .answers
         badRows = data.badRows == .stop ? .stop : .skip
         if let thinking = data.enableThinking { variables["enable_thinking"] = .bool(thinking) }

@@ -1,3 +1,4 @@
+import YuyanModels
 import YuyanNN
 import YuyanTensor
 
@@ -42,7 +43,7 @@ public struct MemoryPrediction: Sendable {
         let rows = min(256, max(16, (32 << 20) / (4 * shape.vocabularySize)))
         let logits = min(rows, max(1, tokens)) * shape.vocabularySize * 4
         var parts = [Part(key: "weights", name: "weights · 权重", bytes: weights)]
-        if isAdapter { parts.append(Part(key: "adapter", name: "adapter · 适配器", bytes: trained)) }
+        if isAdapter { parts.append(Part(key: "adapter", name: Self.adapterName, bytes: trained)) }
         parts += [
             Part(key: "gradients", name: "gradients · 梯度", bytes: trained),
             Part(
@@ -53,19 +54,45 @@ public struct MemoryPrediction: Sendable {
         ]
         if recipe.method.stage.writesAnswers {
             parts.append(
-                Part(
-                    key: "rollouts", name: "keys and values of answers · 回答的键值",
-                    bytes: RolloutWriter.keyValueBytes(
-                        decoder, recipe: recipe, longestPrompt: max(1, longestPrompt))))
+                Self.rollouts(decoder, recipe: recipe, longestPrompt: max(1, longestPrompt)))
         }
         // What is held already counts weights and adapter, and the optimiser's state once touched.
         if let base {
-            parts.append(
-                Part(
-                    key: "program", name: "program, tokenizer, data · 程序、分词器、数据",
-                    bytes: max(0, base - weights - (isAdapter ? trained : 0))))
+            parts.append(Self.program(max(0, base - weights - (isAdapter ? trained : 0))))
         }
         self.parts = parts
+    }
+
+    /// Of a run that only answers.
+    ///
+    /// - Parameters:
+    ///   - longestPrompt: Tokens of the longest prompt.
+    ///   - base: What the process holds before the first answer; nil if the system does not tell.
+    init(answering model: TrainableModel, recipe: Recipe, longestPrompt: Int, base: Int?) {
+        let weights = model.decoder.weightBytes
+        let adapter = model.adapter?.byteCount ?? 0
+        parts = [Part(key: "weights", name: "weights · 权重", bytes: weights)]
+        if adapter > 0 {
+            parts.append(Part(key: "adapter", name: Self.adapterName, bytes: adapter))
+        }
+        parts.append(
+            Self.rollouts(model.decoder, recipe: recipe, longestPrompt: max(1, longestPrompt)))
+        if let base { parts.append(Self.program(max(0, base - weights - adapter))) }
+    }
+
+    private static let adapterName = "adapter · 适配器"
+
+    private static func rollouts(
+        _ decoder: Decoder, recipe: Recipe, longestPrompt: Int
+    ) -> Part {
+        Part(
+            key: "rollouts", name: "keys and values of answers · 回答的键值",
+            bytes: RolloutWriter.keyValueBytes(
+                decoder, recipe: recipe, longestPrompt: longestPrompt))
+    }
+
+    private static func program(_ bytes: Int) -> Part {
+        Part(key: "program", name: "program, tokenizer, data · 程序、分词器、数据", bytes: bytes)
     }
 
     /// Bytes that the tape keeps between forward and backward of a micro-batch, at its fullest.

@@ -4,11 +4,10 @@ import YuyanNN
 import YuyanTensor
 import YuyanText
 
-/// A model made ready to be trained by a recipe's method.
+/// A model made ready for a recipe's method: to be trained, or to answer only.
 struct PreparedModel {
     let checkpoint: Checkpoint
     let model: TrainableModel
-    let trainee: any Trainee
     let tokenizer: Tokenizer
     let template: ChatTemplate?
     /// Lines worth reading: settings that mean something else here.
@@ -29,7 +28,7 @@ struct PreparedModel {
             throw RecipeError.conflict(
                 file: "recipe",
                 what: "adapters are not merged on the way in; merge them first with "
-                    + "`yuyan adapter merge`, and train on its output")
+                    + "`yuyan adapter merge`, and use its output as the model")
         }
         model =
             recipe.model.fromScratch
@@ -41,10 +40,18 @@ struct PreparedModel {
                 on: device)
         parameterCount = model.decoder.weights(on: device)
             .reduce(0) { $0 + $1.shape.reduce(1, *) }
+        guard !recipe.method.stage.trains, let path = recipe.model.adapters.first else { return }
+        try model.load(adapter: path, on: device)
+    }
+
+    /// What the recipe's method trains, at its beginning or at the adapter that it goes on from.
+    ///
+    /// - Precondition: The stage trains something.
+    func trainee(_ recipe: Recipe, device: Device) throws -> any Trainee {
         let base = ModelTrainee(
             model, recipe: recipe, device: device,
             saved: SavedModel(decoder: model.decoder, source: checkpoint, device: device))
-        trainee =
+        let trainee: any Trainee =
             switch recipe.method.stage {
             case .pt, .sft: base
             case .rm, .prm:
@@ -56,12 +63,14 @@ struct PreparedModel {
             case .grpo, .rloo, .reinforce, .ppo:
                 try PolicyTrainee(
                     base, recipe: recipe, tokenizer: tokenizer, place: "recipe", device: device)
+            case .sample: preconditionFailure("stage sample trains nothing")
             }
         if let start = recipe.model.adapters.first {
             try model.checkAdapter(start)
             try base.load(model.parameters, from: start)
             base.refresh()
         }
+        return trainee
     }
 
     /// The model's own chat template, or a Jinja file.
@@ -95,6 +104,15 @@ struct PreparedModel {
     }
 }
 
+extension Device {
+    /// The device that a recipe's run computes on.
+    convenience init(_ recipe: Recipe) {
+        self.init(
+            threads: recipe.model.threads ?? ThreadPool.processorCount,
+            precision: recipe.model.precision)
+    }
+}
+
 extension Checkpoint {
     /// Standard deviation of fresh weights: `initializer_range`, or transformers' 0.02.
     fileprivate var initializerRange: Float {
@@ -116,6 +134,10 @@ extension TrainingMethod {
     /// What a recipe trains.
     init(_ recipe: Recipe) {
         let method = recipe.method
+        guard method.stage.trains else {
+            self = .nothing
+            return
+        }
         switch method.type {
         case .full, .oft: self = .full
         case .freeze:

@@ -107,7 +107,7 @@ package struct Resumption {
     package func clear(_ folder: RunFolder) throws {
         switch rubbish {
         case .nothing: break
-        case .everything: try Self.clear(folder)
+        case .everything: try folder.clear()
         case .checkpoints(let later): for checkpoint in later { try folder.remove(checkpoint) }
         }
     }
@@ -157,25 +157,19 @@ package struct Resumption {
         return (state, fingerprint, try RecipeSource(saved: path + "/recipe.yaml").recipe)
     }
 
-    private static func fixedDifferences(_ recipe: Recipe, _ old: Recipe) -> [String] {
+    /// Keys that have changed and may not.
+    static func fixedDifferences(_ recipe: Recipe, _ old: Recipe) -> [String] {
         recipe.differences(from: old).filter { $0.key.resumption == .fixed }.map(\.description)
-    }
-
-    /// Removes a run: its checkpoints first, so that a kill leaves nothing half believed.
-    private static func clear(_ folder: RunFolder) throws {
-        for checkpoint in try folder.checkpoints().reversed() { try folder.remove(checkpoint) }
-        for name in [
-            "trainer_state.json", "best", "last", "metrics.jsonl", "recipe.yaml", "report.html",
-            "samples.json", "runs",
-        ] {
-            try folder.removeItem(name)
-        }
     }
 
     private static func rubbishWithoutCheckpoints(
         _ folder: RunFolder, _ recipe: Recipe
     ) throws -> Rubbish {
         let names = try folder.names()
+        let answers = [SamplingSummary.name, SamplingJournal.name]
+        if !recipe.run.overwrites, let name = names.first(where: answers.contains) {
+            throw RunError.occupied(folder: folder.path, by: name)
+        }
         guard !recipe.run.overwrites, !names.contains("recipe.yaml") else {
             // Begun and killed before its first checkpoint, or finished without any.
             guard recipe.run.overwrites || !names.contains("trainer_state.json") else {
@@ -183,11 +177,7 @@ package struct Resumption {
             }
             return .everything
         }
-        let theirs = [
-            "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors",
-            "config.json",
-        ]
-        if let name = names.first(where: theirs.contains) {
+        if let name = names.first(where: RunFolder.modelFiles.contains) {
             throw RunError.occupied(folder: folder.path, by: name)
         }
         return .nothing

@@ -4,7 +4,7 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
     case busy(folder: String)
     /// A checkpoint was made by a recipe that would have computed other steps.
     case changedRecipe(checkpoint: String, differences: [String])
-    /// The data are not those that the checkpoint was trained on.
+    /// The data are not those that the checkpoint, or the folder's answers, were made with.
     case changedData(checkpoint: String, found: String, expected: String)
     /// No checkpoint is where the recipe says.
     case noCheckpoint(path: String)
@@ -47,7 +47,7 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
                 + "change them back, set another output_dir, or overwrite_output_dir: true to "
                 + "begin anew"
         case .changedData(let checkpoint, let found, let expected):
-            "\(checkpoint) was trained on other data: now \(found), then \(expected); bring the "
+            "\(checkpoint) was made with other data: now \(found), then \(expected); bring the "
                 + "files back, set another output_dir, or overwrite_output_dir: true to begin anew"
         case .noCheckpoint(let path):
             "\(path): no checkpoint; resume_from_checkpoint names a folder such as "

@@ -6,6 +6,8 @@ public enum RunEvent: Sendable {
     case resumed(step: Int, checkpoint: String)
     /// A step is done.
     case step(StepReport)
+    /// A batch of prompts is answered.
+    case batch(BatchReport)
     /// A line was logged.
     case logged(MetricsEntry)
     /// A part of an evaluation is done.
@@ -23,6 +25,24 @@ public struct StepReport: Sendable {
     /// Mean over the step's tokens.
     public var loss: Double
     /// Tokens that passed through the model, a second, padding excluded: there is none.
+    public var tokensPerSecond: Double
+    /// Of the process, in bytes; nil where the system does not tell.
+    public var residentBytes: Int?
+}
+
+/// One batch of answered prompts, for a progress line.
+public struct BatchReport: Sendable {
+    /// Prompts of the run that are done.
+    public var prompts: Int
+    /// Prompts that were done before this process began.
+    public var promptsBefore: Int
+    /// Of the whole run.
+    public var promptCount: Int
+    /// Mean of the batch's rewards; nil if it has none.
+    public var reward: Double?
+    /// Answers that were kept so far, by this process.
+    public var samples: Int
+    /// Tokens that passed through the model, a second.
     public var tokensPerSecond: Double
     /// Of the process, in bytes; nil where the system does not tell.
     public var residentBytes: Int?

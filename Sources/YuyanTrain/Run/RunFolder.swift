@@ -161,6 +161,24 @@ package struct RunFolder {
     /// Removes a file, link or folder of this name, if there is one.
     package func removeItem(_ name: String) throws { try removeTree(place(name)) }
 
+    /// Files of somebody's model, which a run that did not make them does not overwrite.
+    static let modelFiles = [
+        "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors",
+        "config.json",
+    ]
+
+    /// Removes a run: what it could be gone on from first, so that a kill leaves nothing half believed.
+    func clear() throws {
+        for checkpoint in try checkpoints().reversed() { try remove(checkpoint) }
+        for name in [
+            "trainer_state.json", SamplingSummary.name, SamplingJournal.name, "samples.jsonl",
+            "pairs.jsonl", "best", "last", "metrics.jsonl", "recipe.yaml", "report.html",
+            "samples.json", "runs",
+        ] {
+            try removeItem(name)
+        }
+    }
+
     /// The names of everything in the folder, sorted; none if it is not there.
     package func names() throws -> [String] { try missingFolders.isEmpty ? folderNames(path) : [] }
 }

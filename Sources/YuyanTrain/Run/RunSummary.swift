@@ -19,12 +19,13 @@ public struct RunSummary: Sendable {
     public let steps: Int
 
     init(
-        _ recipe: Recipe, model: PreparedModel, data: PreparedData, plan: StepPlan,
-        memory: MemoryPrediction, checkpointing: Bool, schedule: LearningRateSchedule
+        _ recipe: Recipe, model: PreparedModel, trainee: any Trainee, data: PreparedData,
+        plan: StepPlan, memory: MemoryPrediction, checkpointing: Bool,
+        schedule: LearningRateSchedule
     ) throws {
         self.memory = memory
         steps = plan.steps
-        let trained = model.trainee.parameters.reduce(0) { $0 + $1.count }
+        let trained = trainee.parameters.reduce(0) { $0 + $1.count }
         let isAdapter = recipe.method.type == .lora
         trainableParameters = trained
         totalParameters = model.parameterCount + (isAdapter ? trained : 0)

@@ -20,6 +20,7 @@ public final class TrainingRun {
     private let lock: RunLock?
     private let device: Device
     private let model: PreparedModel
+    private let trainee: any Trainee
     private let data: PreparedData
     private let plan: StepPlan
     private let optimizer: Optimizer
@@ -50,25 +51,24 @@ public final class TrainingRun {
         lock = isDry ? nil : try folder.claim()
         resumption = try Resumption.find(recipe, folder: folder, isDry: isDry)
         for note in resumption.notes { observe(.note(note)) }
-        device = Device(
-            threads: recipe.model.threads ?? ThreadPool.processorCount,
-            precision: recipe.model.precision)
+        device = Device(recipe)
         model = try PreparedModel(recipe, path: modelPath, device: device)
         for note in model.notes { observe(.note(note)) }
+        trainee = try model.trainee(recipe, device: device)
         data = try PreparedData(
             recipe, tokenizer: model.tokenizer, template: model.template,
             vocabularySize: model.decoder.shape.vocabularySize, device: device,
             fetchedFolder: fetchedFolder)
         plan = try data.plan(recipe)
         optimizer = try Optimizer(
-            recipe, model.trainee.parameters, folder: isDry ? nil : folder.path)
+            recipe, trainee.parameters, folder: isDry ? nil : folder.path)
         let base = ProcessMemory.resident
         let (checkpointing, memory) = Self.memory(
-            recipe, model: model, data: data, optimizer: optimizer, base: base)
+            recipe, model: model, trainee: trainee, data: data, optimizer: optimizer, base: base)
         model.model.checkpointsLayers = checkpointing
         self.memory = memory
         summary = try RunSummary(
-            recipe, model: model, data: data, plan: plan, memory: memory,
+            recipe, model: model, trainee: trainee, data: data, plan: plan, memory: memory,
             checkpointing: checkpointing, schedule: LearningRateSchedule(recipe, steps: plan.steps))
         guard isDry, let checkpoint = resumption.checkpoint, let saved = resumption.state else {
             return
@@ -84,11 +84,12 @@ public final class TrainingRun {
 
     /// Decides whether layers are computed again, and says what the run will hold then.
     private static func memory(
-        _ recipe: Recipe, model: PreparedModel, data: PreparedData, optimizer: Optimizer, base: Int?
+        _ recipe: Recipe, model: PreparedModel, trainee: any Trainee, data: PreparedData,
+        optimizer: Optimizer, base: Int?
     ) -> (checkpointing: Bool, memory: MemoryPrediction) {
         func prediction(_ checkpointing: Bool) -> MemoryPrediction {
             MemoryPrediction(
-                decoder: model.decoder, trainee: model.trainee, optimizer: optimizer,
+                decoder: model.decoder, trainee: trainee, optimizer: optimizer,
                 recipe: recipe,
                 tokens: recipe.method.stage.writesAnswers
                     ? recipe.tokensPerPass(
@@ -119,7 +120,7 @@ public final class TrainingRun {
                     samples: [], verdict: verdict, endedBefore: checkpoint.path)
             }
             try showData()
-            try model.trainee.restore(from: checkpoint.path)
+            try trainee.restore(from: checkpoint.path)
             try optimizer.restore(
                 from: SafetensorsFile(path: checkpoint.path + "/optimizer.safetensors"))
             state = saved
@@ -137,7 +138,7 @@ public final class TrainingRun {
         let answers = try answersBefore(isResumed: resumption.state != nil)
         let loop = try TrainingLoop(
             TrainingLoop.Parts(
-                recipe: recipe, plan: plan, trainee: model.trainee,
+                recipe: recipe, plan: plan, trainee: trainee,
                 data: data.data.loader(.training, from: state.cursor),
                 validation: data.validation, optimizer: optimizer,
                 schedule: LearningRateSchedule(recipe, steps: plan.steps), device: device,
@@ -152,7 +153,7 @@ public final class TrainingRun {
     private func showData() throws {
         let loader = try data.data.loader(.training, epochs: max(1, plan.epochs))
         var rest = data.validation.flatMap(\.batches).makeIterator()
-        try model.trainee.prepare { try loader.next()?.batch ?? rest.next() }
+        try trainee.prepare { try loader.next()?.batch ?? rest.next() }
     }
 
     /// Refuses a checkpoint of other data, or behind the recipe's end.
@@ -199,13 +200,13 @@ public final class TrainingRun {
         _ outcome: RunOutcome, _ state: TrainerState, _ files: RunFiles, _ answers: AnswersBefore?
     ) throws -> RunResult {
         if recipe.run.loadsBest, let best = state.best, best.isSaved, best.step != state.step {
-            try model.trainee.restore(from: folder.place("checkpoint-\(best.step)"))
+            try trainee.restore(from: folder.place("checkpoint-\(best.step)"))
         }
-        try model.trainee.export(to: folder.path, as: recipe.model.savedType.elementType)
+        try trainee.export(to: folder.path, as: recipe.model.savedType.elementType)
         var samples: [ReportPage.Sample] = []
         if let answers {
             let after = try answers.prompts.answers(
-                model.decoder, adapter: model.trainee.served, tokenizer: model.tokenizer,
+                model.decoder, adapter: trainee.served, tokenizer: model.tokenizer,
                 device: device)
             for (index, prompt) in answers.prompts.prompts.enumerated()
             where index < answers.before.count && index < after.count {
@@ -262,7 +263,7 @@ public final class TrainingRun {
         let path = folder.place("samples.json")
         if isResumed { return AnswerSamples.load(path).map { (prompts, $0) } }
         let before = try prompts.answers(
-            model.decoder, adapter: model.trainee.served, tokenizer: model.tokenizer,
+            model.decoder, adapter: trainee.served, tokenizer: model.tokenizer,
             device: device)
         try AnswerSamples.save(before, to: path)
         return (prompts, before)
@@ -278,7 +279,7 @@ public final class TrainingRun {
         guard let first = try loader.next() else { throw RunError.noMoreData(step: 1) }
         let batch = first.batch
         var unseen: TrainingBatch? = batch
-        try model.trainee.prepare {
+        try trainee.prepare {
             defer { unseen = nil }
             return unseen
         }
@@ -288,8 +289,8 @@ public final class TrainingRun {
         // The first pass also meets cold memory.
         for _ in 0..<2 {
             let start = clock.now
-            let weight = try model.trainee.begin(step: 1, [batch])
-            try model.trainee.accumulate(
+            let weight = try trainee.begin(step: 1, [batch])
+            try trainee.accumulate(
                 batch, normalizer: max(1, weight), tokensBefore: 0, statistics: &statistics)
             fastest = min(fastest, clock.now - start)
         }

@@ -5,7 +5,7 @@ import YuyanTrain
 struct Train: ParsableCommand {
     private static let usage = "yuyan train [RECIPE] [--key value ...] [--dry-run] [--json]"
     static let configuration = CommandConfiguration(
-        abstract: "Train or fine-tune a model by a recipe.",
+        abstract: "Train or fine-tune a model by a recipe, or write answers to learn from.",
         usage: usage,
         discussion: """
             Examples:
@@ -28,6 +28,19 @@ struct Train: ParsableCommand {
             --json prints {outcome, step, output_dir, checkpoint, loss, eval_loss, seconds, \
             memory_predicted, memory_peak, verdict}; with --dry-run {trainable_parameters, \
             total_parameters, steps, tokens_per_second, seconds, memory_predicted, memory}.
+
+            With `stage: sample` nothing is trained: the model answers each prompt of the data \
+            num_generations times, reward_funcs score the answers, and output_dir gets the best as \
+            samples.jsonl, which stage sft reads, and with sample_pairs as pairs.jsonl for dpo and rm:
+
+              yuyan train --stage sample --model_name_or_path smollm2-135m --dataset questions.jsonl \
+                --reward_funcs '[arithmetic]' --num_generations 8 --output_dir out/samples
+
+            Its --json prints {outcome, output_dir, seconds, memory_peak}, then summary.json's \
+            {prompts, answers, batches, samples, prompts_with_samples, kept_ratio, duplicates, pairs, \
+            mean_reward, best_of: [{n, reward}], judged_prompts, mean_length, clipped_ratio, \
+            num_tokens}, or {batches} if it was interrupted; with --dry-run {prompts, batches, \
+            num_generations, tokens_per_second, batch_seconds, seconds, memory_predicted, memory}.
             """)
 
     @Argument(
@@ -35,7 +48,7 @@ struct Train: ParsableCommand {
         help: ArgumentHelp(
             "The recipe's file, and its keys as flags.", valueName: "recipe and flags"))
     var words: [String] = []
-    @Flag(help: "Check recipe, model and data; print memory and time; train nothing.")
+    @Flag(help: "Check recipe, model and data; print memory and time; train and write nothing.")
     var dryRun = false
     @Flag(help: "List all keys of recipes.")
     var helpKeys = false
@@ -57,6 +70,10 @@ struct Train: ParsableCommand {
             throw RecipeCommand.wrong("\(error)", of: Self.self)
         }
         StopSignals.watch()
+        if source.recipe.method.stage.trains { try train(source) } else { try sample(source) }
+    }
+
+    private func train(_ source: RecipeSource) throws {
         let clock = ContinuousClock()
         let start = clock.now
         let watcher = TrainWatcher(isQuiet: json)
@@ -78,6 +95,35 @@ struct Train: ParsableCommand {
             result: result, seconds: (clock.now - start) / .seconds(1), watcher: watcher)
         if json { Terminal.write(report.json.description + "\n") }
         guard case .interrupted(let signal, _, _) = result.outcome else {
+            if !json { Terminal.write(report.text) }
+            return
+        }
+        Terminal.report(report.text)
+        throw ExitCode(128 + signal)
+    }
+
+    /// Stage sample: answers are written, nothing is trained.
+    private func sample(_ source: RecipeSource) throws {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let watcher = SampleWatcher(isQuiet: json)
+        let run = try SamplingRun(
+            source, modelPath: try CachedModels.path(of: source.recipe.model.path),
+            fetchedFolder: RecipeCommand.fetchedFolder, isDry: dryRun,
+            stopSignal: { StopSignals.signal }, observe: watcher.observe)
+        watcher.introduce(run.plan)
+        if dryRun {
+            let time = try run.timed()
+            Terminal.write(
+                json
+                    ? SampleReport.json(run.plan, time).description + "\n"
+                    : SampleReport.text(run.plan, time))
+            return
+        }
+        let result = try run.sample()
+        let report = SampleReport(result: result, seconds: (clock.now - start) / .seconds(1))
+        if json { Terminal.write(report.json.description + "\n") }
+        guard case .interrupted(let signal, _) = result.outcome else {
             if !json { Terminal.write(report.text) }
             return
         }

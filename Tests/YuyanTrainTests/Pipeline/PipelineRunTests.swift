@@ -314,7 +314,11 @@ struct PipelineRunTests {
         #expect(
             outlook.stages.map(\.prospect) == [.begins, .follows(["teach"]), .follows(["prefer"])])
         #expect(outlook.first?.place.description == "[1/3 teach]")
-        #expect(outlook.first?.summary.steps == 3)
+        guard case .training(let summary, _)? = outlook.first?.time else {
+            Issue.record("no stage that trains")
+            return
+        }
+        #expect(summary.steps == 3)
         #expect(!folder.names.contains("out"))
 
         try run("out")
@@ -333,6 +337,74 @@ struct PipelineRunTests {
         #expect(itemNames(in: folder.path + "/out") == names)
         // Nothing was noted either.
         #expect(try run("out").seen.skipped.count == 3)
+    }
+
+    /// A cold start, sampling through its adapter, and learning from what was kept.
+    @Test("answers that one stage keeps are what the next one learns from")
+    func samples() throws {
+        let plain = (0..<12).map { #"{"prompt": "abc \#($0)", "completion": " de"}"# + "\n" }
+        let prompts = (0..<12).map { #"{"prompt": "abc \#($0)"}"# + "\n" }
+        let text = """
+            output_dir: \(folder.path)/sampled
+            defaults:
+              model_name_or_path: \(model)
+              lora_rank: 2
+              learning_rate: 1e-2
+              per_device_train_batch_size: 2
+              report_samples: 0
+              threads: 2
+              report_to: none
+            stages:
+              - name: cold
+                dataset: \(folder.file("cold.jsonl", Array(plain.joined().utf8)))
+                max_steps: 2
+              - name: sample
+                stage: sample
+                dataset: \(folder.file("ask.jsonl", Array(prompts.joined().utf8)))
+                adapter_name_or_path: ${cold}
+                reward_funcs: [{name: length, target: 4}]
+                num_generations: 4
+                max_completion_length: 4
+                sample_pairs: true
+              - name: refine
+                dataset: ${sample}/samples.jsonl
+                adapter_name_or_path: ${cold}
+                max_steps: 2
+
+            """
+        let path = folder.file("sampled.yaml", Array(text.utf8))
+        func run(_ flags: [String] = [], stopAfter polls: Int = .max) throws -> (
+            PipelineResult, Seen
+        ) {
+            let seen = Seen()
+            var left = polls
+            let run = try PipelineRun(
+                PipelineSource(arguments: [path] + flags), modelPath: { $0 },
+                stopSignal: {
+                    left -= 1
+                    return left < 0 ? 2 : nil
+                }, observe: seen.note)
+            return (try run.run(), seen)
+        }
+        let (result, seen) = try run()
+        #expect(result.stages.map(\.status) == ["finished", "finished", "finished"])
+        #expect(result.stages.map(\.steps) == [2, 6, 2] && seen.began.count == 3)
+        let kept = try folder.bytes("sampled/02-sample/samples.jsonl")
+        #expect((1...12).contains(kept.count { $0 == 0x0A }))
+        let adapter = try folder.bytes("sampled/03-refine/adapter_model.safetensors")
+        #expect(try run().1.skipped == ["cold", "sample", "refine"])
+
+        var cut = 0
+        for polls in 0..<18 {
+            let flags = ["--output_dir", folder.path + "/cut\(polls)"]
+            guard try run(flags, stopAfter: polls).0.signal != nil else { continue }
+            cut += 1
+            #expect(try run(flags).0.signal == nil)
+            #expect(try folder.bytes("cut\(polls)/02-sample/samples.jsonl") == kept)
+            #expect(
+                try folder.bytes("cut\(polls)/03-refine/adapter_model.safetensors") == adapter)
+        }
+        #expect(cut > 9)
     }
 
     @Test("two commands do not write into one folder")

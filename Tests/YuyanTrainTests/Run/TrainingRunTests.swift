@@ -142,12 +142,12 @@ struct TrainingRunTests {
         #expect(refusal("data", more, trains: true) == "")
         _ = file("data.jsonl", rows(12).reversed())
         let found = refusal("data", more + ["--max_steps", "5"], trains: true)
-        #expect(found.contains("was trained on other data"), "\(found)")
+        #expect(found.contains("was made with other data"), "\(found)")
         let held = ["--eval_dataset", folder.path + "/held.jsonl"]
         _ = try run("held", held).train()
         _ = file("held.jsonl", rows(12).reversed())
         let other = refusal("held", held + ["--max_steps", "4"], trains: true)
-        #expect(other.contains("was trained on other data"), "\(other)")
+        #expect(other.contains("was made with other data"), "\(other)")
     }
 
     @Test("rows that are left out are counted before the run, with an example")

@@ -132,7 +132,9 @@ extension SampleRenderer {
         result.samples = [
             TrainingSample(
                 tokens: tokens, weights: [Float](repeating: 0, count: tokens.count), source: source,
-                companion: .prompt(PromptColumns(text: text, columns: row.columns)))
+                companion: .prompt(
+                    PromptColumns(
+                        text: text, columns: row.columns, prompt: row.prompt, tools: row.tools)))
         ]
         return result
     }
