@@ -1,5 +1,13 @@
 import YuyanFormats
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// A pipeline's run: its stages one after another, each skipped if it is done, gone on with if it was
 /// cut short, and done anew if what it was made from has changed.
 ///
@@ -73,8 +81,10 @@ public final class PipelineRun {
             let recipe = stage.recipe
             do {
                 if !isMade(recipe.model.path) { _ = try modelPath(recipe.model.path) }
-                for path in recipe.model.adapters where !isMade(path) {
-                    _ = try SafetensorsFile(path: path + "/adapter_model.safetensors")
+                for path in recipe.model.adapters
+                where !isMade(path) && access(path, F_OK) != 0 {
+                    throw FormatError.cannotOpen(
+                        file: path, reason: String(cString: strerror(errno)))
                 }
                 let info = try DatasetInfo(folder: recipe.data.folder, fetched: fetchedFolder)
                 for name in recipe.data.sets + recipe.data.evaluationSets where !isMade(name) {
