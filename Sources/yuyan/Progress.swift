@@ -13,6 +13,8 @@
 struct Progress {
     private let total: Int
     private let unit: String
+    /// Begins every line.
+    private let label: String
     private let rateName: String
     private let ratePerStep: Double
     /// Steps that were done before this process.
@@ -29,10 +31,13 @@ struct Progress {
     ///   - rateName: Unit of the rate, as in `tok/s`.
     ///   - ratePerStep: How many of the rate's unit a step is.
     ///   - first: Steps that were done before, by another process.
+    ///   - label: Begins every line, with the space behind it.
     init(
-        total: Int, unit: String, rateName: String, ratePerStep: Double = 1, after first: Int = 0
+        total: Int, unit: String, rateName: String, ratePerStep: Double = 1, after first: Int = 0,
+        label: String = ""
     ) {
         self.total = total
+        self.label = label
         self.unit = unit
         self.rateName = rateName
         self.ratePerStep = ratePerStep
@@ -56,7 +61,7 @@ struct Progress {
         let own = Double(done - first)
         let rate = present ?? (seconds > 0 ? own * ratePerStep / seconds : 0)
         let left = own > 0 ? seconds / own * Double(total - done) : 0
-        var line = "\(done)/\(total) \(unit) · \(rate.formatted(digits: 1)) \(rateName)"
+        var line = label + "\(done)/\(total) \(unit) · \(rate.formatted(digits: 1)) \(rateName)"
         line += done < total ? " · \(Self.clockText(left)) left" : " · \(Self.clockText(seconds))"
         if !note.isEmpty { line += " · \(note)" }
         if isTerminal {

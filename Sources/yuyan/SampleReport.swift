@@ -4,15 +4,20 @@ import YuyanTrain
 /// Shows a run of stage sample while it goes on: notes, and a progress line.
 final class SampleWatcher {
     private let isQuiet: Bool
+    /// Begins every line, with the space behind it.
+    private let label: String
     private var progress: Progress?
 
-    init(isQuiet: Bool) { self.isQuiet = isQuiet }
+    init(isQuiet: Bool, label: String = "") {
+        self.isQuiet = isQuiet
+        self.label = label
+    }
 
     func observe(_ event: RunEvent) {
         switch event {
-        case .note(let line): Terminal.report("note: \(line)")
+        case .note(let line): Terminal.report("\(label)note: \(line)")
         case .resumed(let batch, let path):
-            Terminal.report("going on behind batch \(batch): \(path)")
+            Terminal.report("\(label)going on behind batch \(batch): \(path)")
         case .batch(let report): show(report)
         case .step, .logged, .preparing, .evaluating, .saved: break
         }
@@ -21,7 +26,7 @@ final class SampleWatcher {
     /// What the run will do.
     func introduce(_ plan: SamplingPlan) {
         guard !isQuiet else { return }
-        for note in plan.dataNotes { Terminal.report(note) }
+        for note in plan.dataNotes { Terminal.report(label + note) }
         var table = Table(left: [0, 1])
         for fact in plan.facts { table.add(fact.name.english, fact.value) }
         Terminal.status(table.text)
@@ -36,7 +41,7 @@ final class SampleWatcher {
         if progress == nil {
             progress = Progress(
                 total: report.promptCount, unit: "prompts", rateName: "tok/s",
-                after: report.promptsBefore)
+                after: report.promptsBefore, label: label)
         }
         var note = "\(report.samples.grouped) kept"
         if let reward = report.reward { note += " · reward \(reward.formatted(digits: 4))" }

@@ -5,7 +5,9 @@ struct Table {
 
     init(left: Set<Int> = [0]) { leftColumns = left }
 
-    mutating func add(_ cells: String...) { rows.append(cells) }
+    mutating func add(_ cells: String...) { add(cells) }
+
+    mutating func add(_ cells: [String]) { rows.append(cells) }
 
     /// The rows, indented by two spaces, each ended by a newline.
     var text: String {

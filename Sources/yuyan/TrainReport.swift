@@ -4,6 +4,8 @@ import YuyanTrain
 /// Shows a run while it goes on: notes, a progress line, evaluations.
 final class TrainWatcher {
     private let isQuiet: Bool
+    /// Begins every line, with the space behind it.
+    private let label: String
     private var progress: Progress?
     private var preparation: Progress?
     private var last: StepReport?
@@ -12,15 +14,18 @@ final class TrainWatcher {
     private(set) var evaluationLoss: Double?
     private(set) var checkpoint: String?
 
-    init(isQuiet: Bool) { self.isQuiet = isQuiet }
+    init(isQuiet: Bool, label: String = "") {
+        self.isQuiet = isQuiet
+        self.label = label
+    }
 
     func observe(_ event: RunEvent) {
         switch event {
-        case .note(let line): Terminal.report("note: \(line)")
+        case .note(let line): Terminal.report("\(label)note: \(line)")
         case .resumed(let step, let path):
             first = step
             checkpoint = path
-            Terminal.report("going on after step \(step): \(path)")
+            Terminal.report("\(label)going on after step \(step): \(path)")
         case .step(let report):
             last = report
             show(report)
@@ -38,7 +43,7 @@ final class TrainWatcher {
     /// What the run will do.
     func introduce(_ summary: RunSummary) {
         guard !isQuiet else { return }
-        for note in summary.dataNotes { Terminal.report(note) }
+        for note in summary.dataNotes { Terminal.report(label + note) }
         var table = Table(left: [0, 1])
         for fact in summary.facts { table.add(fact.name.english, fact.value) }
         Terminal.status(table.text)
@@ -52,7 +57,8 @@ final class TrainWatcher {
     private func show(prepared done: Int, of count: Int) {
         guard !isQuiet else { return }
         if preparation == nil {
-            preparation = Progress(total: count, unit: "rows looked at", rateName: "rows/s")
+            preparation = Progress(
+                total: count, unit: "rows looked at", rateName: "rows/s", label: label)
         }
         if done < count || preparation?.isShown == true { preparation?.update(done) }
     }
@@ -61,7 +67,7 @@ final class TrainWatcher {
         guard !isQuiet else { return }
         if progress == nil {
             progress = Progress(
-                total: report.steps, unit: "steps", rateName: "tok/s", after: first)
+                total: report.steps, unit: "steps", rateName: "tok/s", after: first, label: label)
         }
         var note = "loss \(report.loss.formatted(digits: 4))"
         if let evaluationLoss { note += " · eval_loss \(evaluationLoss.formatted(digits: 4))" }

@@ -9,7 +9,8 @@ struct Yuyan: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             Generate.self, Chat.self, Tokenize.self, Inspect.self, PerplexityCommand.self,
-            Serve.self, Train.self, Eval.self, Adapter.self, Bench.self, Doctor.self,
+            Serve.self, Train.self, Pipeline.self, Eval.self, Adapter.self, Bench.self,
+            Doctor.self,
         ])
 
     /// Runs a subcommand: its failures are one line on stderr and exit code 1, usage errors are 64.

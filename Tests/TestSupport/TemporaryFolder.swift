@@ -21,10 +21,12 @@ package final class TemporaryFolder {
     /// Creates a file and returns its path.
     package func file(_ name: String, _ bytes: [UInt8]) -> String {
         let target = path + "/" + name
-        let stream = fopen(target, "wb")
+        // Under another name first: somebody may still have the old file mapped.
+        let stream = fopen(target + ".new", "wb")
         precondition(stream != nil, "cannot create \(target)")
         precondition(fwrite(bytes, 1, bytes.count, stream) == bytes.count, "cannot write \(target)")
         fclose(stream)
+        precondition(rename(target + ".new", target) == 0, "cannot rename to \(target)")
         return target
     }
 

@@ -1,32 +1,56 @@
 import YuyanFormats
 
 extension Recipe {
+    /// Keys that hold paths, in which `${NAME}` and a leading `~` are replaced.
+    static let pathKeys: Set<String> = [
+        "model_name_or_path", "adapter_name_or_path", "dataset", "eval_dataset", "dataset_dir",
+        "output_dir", "resume_from_checkpoint",
+    ]
+
+    /// A path with `${NAME}` and a leading `~` replaced; `$${` stands for `${`.
+    ///
+    /// - Parameters:
+    ///   - key: Whose value it is, for messages.
+    ///   - environment: What a name means.
+    /// - Throws: `RecipeError.badValue` if a variable is not set.
+    static func expanded(
+        _ path: String, key: String, file: String, environment: (String) -> String?
+    ) throws(RecipeError) -> String {
+        var result = ""
+        var rest = path[...]
+        if rest == "~" || rest.hasPrefix("~/") {
+            guard let home = environment("HOME") else {
+                throw .badValue(
+                    place: file, key: key, found: "'\(path)'",
+                    expected: "a path without ~: HOME is not set")
+            }
+            result = home
+            rest = rest.dropFirst()
+        }
+        while let start = rest.firstRange(of: "${") {
+            let before = rest[..<start.lowerBound]
+            if before.last == "$" {
+                result += before.dropLast() + "${"
+                rest = rest[start.upperBound...]
+                continue
+            }
+            guard let end = rest[start.upperBound...].firstIndex(of: "}") else { break }
+            let name = String(rest[start.upperBound..<end])
+            guard let value = environment(name) else {
+                throw .badValue(
+                    place: file, key: key, found: "'\(path)'",
+                    expected: "variables that are set: ${\(name)} is not")
+            }
+            result += before + value
+            rest = rest[rest.index(after: end)...]
+        }
+        return result + rest
+    }
+
     /// Replaces `${NAME}` and a leading `~` in everything that is a path.
     mutating func expandPaths(file: String, environment: (String) -> String?) throws {
         func expanded(_ path: String, _ key: String) throws -> String {
-            var result = ""
-            var rest = path[...]
-            if rest == "~" || rest.hasPrefix("~/") {
-                guard let home = environment("HOME") else {
-                    throw RecipeError.badValue(
-                        place: file, key: key, found: "'\(path)'",
-                        expected: "a path without ~: HOME is not set")
-                }
-                result = home
-                rest = rest.dropFirst()
-            }
-            while let start = rest.firstRange(of: "${") {
-                guard let end = rest[start.upperBound...].firstIndex(of: "}") else { break }
-                let name = String(rest[start.upperBound..<end])
-                guard let value = environment(name) else {
-                    throw RecipeError.badValue(
-                        place: file, key: key, found: "'\(path)'",
-                        expected: "variables that are set: ${\(name)} is not")
-                }
-                result += rest[..<start.lowerBound] + value
-                rest = rest[rest.index(after: end)...]
-            }
-            return result + rest
+            try Self.expanded(path, key: key, file: file, environment: environment)
         }
         model.path = try expanded(model.path, "model_name_or_path")
         model.adapters = try model.adapters.map { try expanded($0, "adapter_name_or_path") }

@@ -6,12 +6,15 @@ extension Recipe {
     /// Recipes are edited from one method to the next, so this is no error; but whoever changed such a
     /// key may wait for its effect in vain. Keys at their defaults say nothing: a resolved recipe has
     /// them all.
-    func unreadKeys(file: String) -> [String] {
+    ///
+    /// - Parameter shared: Keys that are set for other recipes too, so that nobody waits for them here.
+    func unreadKeys(file: String, except shared: Set<String> = []) -> [String] {
         let defaults = Recipe()
         var seen: Set<String> = []
         return reasonsNotToRead.flatMap { names, reason in
             names.split(separator: " ").compactMap { name in
                 guard seen.insert(String(name)).inserted, let key = Self.keysByName[String(name)],
+                    !shared.contains(key.name),
                     key.node(self).inline != key.node(defaults).inline
                 else { return nil }
                 return "\(file): '\(name)' has no effect: \(reason)"

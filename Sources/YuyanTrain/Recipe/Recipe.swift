@@ -39,6 +39,12 @@ public struct Recipe: Sendable, Hashable {
         }
     }
 
+    /// Keys that change no byte of a run that has ended.
+    static let idleKeys: Set<String> = [
+        "output_dir", "threads", "resume_from_checkpoint", "overwrite_output_dir", "do_train",
+        "plot_loss",
+    ]
+
     /// A key with two values.
     public struct Difference: Sendable, CustomStringConvertible {
         /// The key.

@@ -116,26 +116,30 @@ public struct ReportPage: Sendable {
         _ title: String, outcome: String, facts: [(name: String, value: String)], body: String,
         recipe: String
     ) -> String {
-        var page = """
-            <!doctype html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8">
-            <meta name="viewport" content="width=device-width, initial-scale=1">
-            <title>\(title.escaped)</title>
-            <style>
-            \(style)
-            </style>
-            </head>
-            <body>
-            <h1>\(title.escaped)</h1>
-            <p>\(outcome.escaped)</p>
-
-            """
+        var page = head(title) + "<p>\(outcome.escaped)</p>\n"
         page += table(facts.map { [$0.name, $0.value] })
         page += body
         page += "<h2>Recipe · 配置</h2>\n<pre>\(recipe.escaped)</pre>\n</body>\n</html>\n"
         return page
+    }
+
+    /// The beginning of a page, up to its title.
+    static func head(_ title: String) -> String {
+        """
+        <!doctype html>
+        <html lang="en">
+        <head>
+        <meta charset="utf-8">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <title>\(title.escaped)</title>
+        <style>
+        \(Self.style)
+        </style>
+        </head>
+        <body>
+        <h1>\(title.escaped)</h1>
+
+        """
     }
 
     /// Charts side by side; those without points are left out.
@@ -215,7 +219,7 @@ public struct ReportPage: Sendable {
         return "<table>\n" + body.joined(separator: "\n") + "\n</table>\n"
     }
 
-    private static let style = """
+    static let style = """
         :root { color-scheme: light dark; --line: #8884; --first: #2563eb; --second: #d97706; }
         @media (prefers-color-scheme: dark) { :root { --first: #7aa2f7; --second: #e0af68; } }
         body { font: 15px/1.5 system-ui, sans-serif; max-width: 1340px; margin: 2em auto; padding: 0 1em; }

@@ -15,6 +15,14 @@ package enum ProcessMemory {
     /// What programs can still get.
     package static var available: Int? { value("MemAvailable", in: "/proc/meminfo") }
 
+    /// Lets `peak` begin anew from what is held now; without effect where the system cannot do that.
+    package static func forgetPeak() {
+        guard let file = fopen("/proc/self/clear_refs", "w") else { return }
+        // Linux resets the high-water mark at this number: proc(5).
+        fputs("5", file)
+        fclose(file)
+    }
+
     private static func value(_ key: String, in path: String) -> Int? {
         guard let file = fopen(path, "r") else { return nil }
         defer { fclose(file) }

@@ -207,15 +207,10 @@ public final class TrainingRun {
             observe(.note("the run's end is done again: \(error)"))
             return nil
         }
-        // Keys that change no byte of what is there.
-        let idle = [
-            "output_dir", "threads", "resume_from_checkpoint", "overwrite_output_dir", "do_train",
-            "plot_loss",
-        ]
         let before = try RecipeSource(saved: folder.place("recipe.yaml")).recipe
-        guard recipe.differences(from: before).allSatisfy({ idle.contains($0.key.name) }) else {
-            return nil
-        }
+        guard
+            recipe.differences(from: before).allSatisfy({ Recipe.idleKeys.contains($0.key.name) })
+        else { return nil }
         if state.step == plan.steps { return .finished(step: state.step) }
         guard let patience = recipe.run.earlyStoppingSteps, let best = state.best,
             state.evaluationsSinceBest >= patience

@@ -2,14 +2,6 @@ import ArgumentParser
 import YuyanFormats
 import YuyanTrain
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
 struct Train: ParsableCommand {
     private static let usage = "yuyan train [RECIPE] [--key value ...] [--dry-run] [--json]"
     static let configuration = CommandConfiguration(
@@ -69,15 +61,13 @@ struct Train: ParsableCommand {
             return
         }
         guard !words.isEmpty else {
-            throw Self.wrong("give a recipe, or keys as flags")
+            throw RecipeCommand.wrong("give a recipe, or keys as flags", of: Self.self)
         }
         let source: RecipeSource
         do {
-            source = try RecipeSource(arguments: words) { name in
-                getenv(name).map { String(cString: $0) }
-            }
+            source = try RecipeSource(arguments: words, environment: RecipeCommand.environment)
         } catch let error as RecipeError {
-            throw Self.wrong("\(error)")
+            throw RecipeCommand.wrong("\(error)", of: Self.self)
         }
         StopSignals.watch()
         if source.recipe.method.stage.trains { try train(source) } else { try sample(source) }
@@ -89,7 +79,7 @@ struct Train: ParsableCommand {
         let watcher = TrainWatcher(isQuiet: json)
         let run = try TrainingRun(
             source, modelPath: try CachedModels.path(of: source.recipe.model.path),
-            fetchedFolder: CachedModels.folder + "/data", isDry: dryRun,
+            fetchedFolder: RecipeCommand.fetchedFolder, isDry: dryRun,
             stopSignal: { StopSignals.signal }, observe: watcher.observe)
         watcher.introduce(run.summary)
         if dryRun {
@@ -119,7 +109,7 @@ struct Train: ParsableCommand {
         let watcher = SampleWatcher(isQuiet: json)
         let run = try SamplingRun(
             source, modelPath: try CachedModels.path(of: source.recipe.model.path),
-            fetchedFolder: CachedModels.folder + "/data", isDry: dryRun,
+            fetchedFolder: RecipeCommand.fetchedFolder, isDry: dryRun,
             stopSignal: { StopSignals.signal }, observe: watcher.observe)
         watcher.introduce(run.plan)
         if dryRun {
@@ -139,13 +129,6 @@ struct Train: ParsableCommand {
         }
         Terminal.report(report.text)
         throw ExitCode(128 + signal)
-    }
-
-    /// Reports a mistake as the parser does, which does not know the keys; the code to exit with.
-    private static func wrong(_ reason: String) -> ExitCode {
-        Terminal.report(
-            "Error: \(reason)\nUsage: \(usage)\n  See 'yuyan train --help' for more information.")
-        return .validationFailure
     }
 
     /// Every key with its default, under its part's name.

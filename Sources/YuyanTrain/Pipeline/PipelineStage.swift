@@ -1,0 +1,112 @@
+import YuyanFormats
+
+/// One run of a pipeline.
+public struct PipelineStage: Sendable {
+    /// Unique in its pipeline.
+    public let name: String
+    /// Its recipe, with the folders of earlier stages where it names them.
+    public let source: RecipeSource
+    /// Earlier stages that it takes from, by their places, in order.
+    public let inputs: [Int]
+
+    /// What it runs.
+    public var recipe: Recipe { source.recipe }
+    /// Where its result goes.
+    public var folder: String { source.recipe.run.outputFolder }
+}
+
+extension Recipe {
+    /// What is in the folder of a stage of this recipe once it is finished.
+    enum StageResult {
+        /// A PEFT folder that answers prompts.
+        case adapter
+        /// A PEFT folder with a head that scores.
+        case judge
+        /// A whole model's folder.
+        case model
+        /// Files of rows.
+        case data
+
+        var description: String {
+            switch self {
+            case .adapter: "an adapter"
+            case .judge: "a reward model's adapter"
+            case .model: "a whole model"
+            case .data: "rows of data"
+            }
+        }
+    }
+
+    var stageResult: StageResult {
+        guard method.stage.trains else { return .data }
+        guard method.type == .lora else { return .model }
+        return [.rm, .prm].contains(method.stage) ? .judge : .adapter
+    }
+
+    /// Builds the reward functions once, so that a mistake in them does not wait for its stage.
+    ///
+    /// - Throws: `RecipeError` or `RewardError`.
+    func checkRewards(place: String) throws {
+        guard !alignment.rewards.nodes.isEmpty else { return }
+        _ = try RewardSet(
+            alignment.rewards, weights: alignment.rewardWeights, policy: alignment.rewardFaults,
+            place: place)
+    }
+
+    /// Refuses to take from an earlier stage what that does not leave.
+    func check(
+        _ use: StageReferences.Use, of name: String, leaving other: Recipe
+    ) throws(PipelineError) {
+        let leaves = other.stageResult
+        func refuse(_ advice: String) -> PipelineError {
+            .wrongResult(
+                place: use.place, key: use.key, stage: name, leaves: leaves.description,
+                advice: advice)
+        }
+        switch (use.key, leaves) {
+        case ("adapter_name_or_path", .model):
+            throw refuse("name it with model_name_or_path")
+        case ("adapter_name_or_path", .judge) where stageResult != .judge:
+            throw refuse("name it with reward_model")
+        case ("model_name_or_path", .adapter), ("model_name_or_path", .judge):
+            throw refuse(
+                "name it with adapter_name_or_path, and with model_name_or_path the model under it")
+        case ("reward_model", .adapter), ("reward_model", .model):
+            throw refuse("a reward_model is trained by stage rm with finetuning_type: lora")
+        case ("dataset", .adapter), ("dataset", .model), ("dataset", .judge),
+            ("eval_dataset", .adapter), ("eval_dataset", .model), ("eval_dataset", .judge):
+            throw refuse("stage sample writes data")
+        case ("adapter_name_or_path", .data), ("model_name_or_path", .data),
+            ("reward_model", .data):
+            throw refuse("name a stage that trains")
+        default: break
+        }
+    }
+
+    /// Keys that decide which numbers an adapter has, and over which model.
+    private static let adapterKeys = [
+        "model_name_or_path", "lora_rank", "lora_alpha", "lora_target", "additional_target",
+        "rank_pattern", "alpha_pattern", "use_rslora", "use_dora",
+    ]
+
+    /// Refuses to go on from an adapter of another form, which the run itself would find out only then.
+    func checkAdapter(
+        _ use: StageReferences.Use, of name: String, formedBy other: Recipe
+    ) throws(PipelineError) {
+        guard use.key == "adapter_name_or_path", use.isFolder,
+            [.adapter, .judge].contains(stageResult)
+        else { return }
+        for key in Self.adapterKeys.compactMap({ Self.keysByName[$0] }) {
+            var (found, expected) = (key.node(self).inline, key.node(other).inline)
+            if key.name == "lora_alpha" {
+                // Nothing given means twice the rank.
+                (found, expected) = (method.alpha.shortText, other.method.alpha.shortText)
+            }
+            guard found == expected else {
+                throw .otherAdapter(
+                    place: use.place, key: key.name, found: found, stage: name,
+                    expected: expected)
+            }
+        }
+    }
+}
