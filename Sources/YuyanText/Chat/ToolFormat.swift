@@ -48,6 +48,14 @@ package struct ToolCall: Sendable, Hashable {
         self.name = name
         self.arguments = arguments
     }
+
+    /// The call as OpenAI's messages hold it.
+    package var output: JSONOutput {
+        [
+            "id": .string(id), "type": "function",
+            "function": ["name": .string(name), "arguments": .string(arguments)],
+        ]
+    }
 }
 
 /// How a family of models writes calls of functions into its answers.

@@ -1,4 +1,5 @@
 import YuyanFormats
+import YuyanText
 
 /// One row of a data set as the trainer sees it: token ids, and what each counts for.
 public struct TrainingSample: Sendable, Hashable {
@@ -73,9 +74,16 @@ package struct PromptColumns: Sendable, Hashable {
     /// The prompt as people read it.
     package let text: String
     package let columns: [(key: String, value: JSONCursor)]
+    /// Functions of the recipe that the model was told of.
+    package var tools: [Tool] = []
+    /// Whether a chat template wrote the prompt.
+    package var isChat = false
+    /// Whether the prompt ends inside `<think>`.
+    package var opensThinking = false
 
     package static func == (a: PromptColumns, b: PromptColumns) -> Bool {
-        a.text == b.text && a.columns.map(\.key) == b.columns.map(\.key)
+        a.text == b.text && a.tools == b.tools && a.isChat == b.isChat
+            && a.opensThinking == b.opensThinking && a.columns.map(\.key) == b.columns.map(\.key)
             && zip(a.columns, b.columns).allSatisfy {
                 JSONOutput(copying: $0.value).description
                     == JSONOutput(copying: $1.value).description
@@ -91,6 +99,9 @@ public struct SampleSource: Sendable, Hashable {
     public let file: String
     /// Line of a JSONL, CSV or text file, element of a JSON array; counts from 1.
     public let row: Int
+
+    /// `file:row`.
+    var text: String { "\(file):\(row)" }
 
     /// A row of a file, counted from 1.
     public init(file: String, row: Int) {

@@ -19,8 +19,12 @@ struct PreparedModel {
     /// Numbers of the model, adapters excluded.
     let parameterCount: Int
 
-    /// - Parameter path: The model's file or folder.
-    init(_ recipe: Recipe, path: String, device: Device) throws {
+    /// - Parameters:
+    ///   - path: The model's file or folder.
+    ///   - makeReader: How calls of tools are found in what the model writes.
+    init(
+        _ recipe: Recipe, path: String, device: Device, makeReader: @escaping TurnReaderMaker
+    ) throws {
         checkpoint = try Checkpoint(path: path, needsWeights: !recipe.model.fromScratch)
         tokenizer = try Tokenizer(checkpoint: checkpoint)
         template = try Self.template(recipe, tokenizer: tokenizer, path: path)
@@ -55,7 +59,8 @@ struct PreparedModel {
             case .kto: UnpairedTrainee(base, recipe: recipe, device: device)
             case .grpo, .rloo, .reinforce, .ppo:
                 try PolicyTrainee(
-                    base, recipe: recipe, tokenizer: tokenizer, place: "recipe", device: device)
+                    base, recipe: recipe, tokenizer: tokenizer, template: template, place: "recipe",
+                    device: device, makeReader: makeReader)
             }
         if let start = recipe.model.adapters.first {
             try model.checkAdapter(start)
