@@ -171,7 +171,8 @@ final class RolloutWriter {
                 return request(episodes[index].tokens, parameters)
             }
             let turns = try write(
-                requests, decoder: desk.decoder, readers: open.map { desk.reader(of: episodes[$0]) })
+                requests, decoder: desk.decoder,
+                readers: open.map { desk.reader(of: episodes[$0]) })
             for (index, turn) in zip(open, turns) { episodes[index].append(turn, version: version) }
             guard round < desk.rounds else { break }
             open = open.filter { !episodes[$0].calls.isEmpty && room(episodes[$0]) > 0 }

@@ -173,7 +173,8 @@ extension LineProgram {
         /// Sends what is unanswered and reads answers; nil once all are there.
         mutating func run<Answer>(
             _ batch: inout Batch<Answer>, _ limits: Limits, _ wording: Wording,
-            until deadline: ContinuousClock.Instant, _ read: @Sendable (Int, JSONCursor) -> Reading<Answer>
+            until deadline: ContinuousClock.Instant,
+            _ read: @Sendable (Int, JSONCursor) -> Reading<Answer>
         ) -> Stop? {
             let requests = batch.requests
             var sent = 0
@@ -181,8 +182,8 @@ extension LineProgram {
                 let left = deadline - ContinuousClock.now
                 guard left > .zero else {
                     return .hang(
-                        "\(batch.answered) of \(batch.count) \(wording.requests) were answered within "
-                            + "\(limits.time); make it faster, or raise `timeout`")
+                        "\(batch.answered) of \(batch.count) \(wording.requests) were answered "
+                            + "within \(limits.time); make it faster, or raise `timeout`")
                 }
                 // Short waits, so that an end is noticed even if a child holds the pipe open.
                 let patience = min(Int32(left / .milliseconds(1)) + 1, 20)

@@ -29,8 +29,9 @@ struct AnswerSamples {
                 let range = start..<start + length
                 start += length
                 let sample = batch.samples[place]
-                if sample.isPrompt {
-                    if length <= Self.promptLimit {
+                if case .prompt(let row) = sample.companion {
+                    // The descriptions of tools are longer than what is asked.
+                    if length <= Self.promptLimit || !row.tools.isEmpty {
                         prompts.append(
                             Prompt(tokens: sample.tokens, reference: [], sample: sample))
                     }

@@ -39,8 +39,9 @@ public struct RecipeTools: Sendable, Hashable {
         node.line > 0 ? "\(place.prefixBeforeLine):\(node.line)" : place
     }
 
-    private static func tool(_ node: YAMLNode, place: String) throws(RecipeError) -> any RunnableTool
-    {
+    private static func tool(
+        _ node: YAMLNode, place: String
+    ) throws(RecipeError) -> any RunnableTool {
         let place = Self.place(place, node)
         var entries: [YAMLNode.Entry] = []
         let name: String
