@@ -155,6 +155,11 @@ public final class Engine: InferenceEngine {
     /// Takes no new requests from now on and returns when the last one has ended.
     public func drain() async { await loop.drain() }
 
+    /// Returns when every request has ended and no pass runs: weights may change then.
+    ///
+    /// A request whose reader went away ends at once, but the pass that it is in runs on.
+    package func idle() async { await loop.idle() }
+
     /// Declares that the model's weights have changed: no cached prefix is used again.
     public func weightsChanged() { loop.weightsChanged() }
 }

@@ -115,7 +115,7 @@ final class EngineLoop: Sendable {
             guard state.tickets[id] != nil else { return [CheckedContinuation<Void, Never>]() }
             if state.tickets[id]?.backlog.isSatisfied == false { state.statistics.cancelled += 1 }
             state.forget(id)
-            return state.takeDrained()
+            return state.takeDrained() + state.takeIdle()
         }
         for waiter in drained { waiter.resume() }
         signal.wake()
@@ -127,6 +127,16 @@ final class EngineLoop: Sendable {
                 state.isDraining = true
                 state.drained.append(continuation)
                 return state.takeDrained()
+            }
+            for waiter in now { waiter.resume() }
+        }
+    }
+
+    func idle() async {
+        await withCheckedContinuation { continuation in
+            let now = state.withLock { state in
+                state.idle.append(continuation)
+                return state.takeIdle()
             }
             for waiter in now { waiter.resume() }
         }
@@ -165,12 +175,15 @@ final class EngineLoop: Sendable {
             speculator?.record(step, results, time: computed - planned)
             deliver(step, results)
             let end = ContinuousClock.now
-            state.withLock { state in
+            let idle = state.withLock { state in
                 state.statistics.count(
                     step.plan, compute: computed - planned + step.draftTime,
                     overhead: (planned - step.start) + (end - computed) - step.draftTime)
                 state.statistics.speculation = speculator?.summary
+                state.isComputing = false
+                return state.takeIdle()
             }
+            for waiter in idle { waiter.resume() }
         }
         let left = state.withLock { state in
             let left = Array(state.tickets.values)
@@ -213,6 +226,7 @@ final class EngineLoop: Sendable {
             guard !state.isStopping else { return nil }
             let plan = state.scheduler.plan(drafts: drafts, paused: state.pausedRequests())
             state.waitsForBlocks = plan.waitsForBlocks
+            state.isComputing = !plan.isEmpty
             var tickets: [Int: EngineTicket] = [:]
             for item in plan.items { tickets[item.request] = state.tickets[item.request] }
             return EngineStep(start: start, draftTime: draftTime, plan: plan, tickets: tickets)

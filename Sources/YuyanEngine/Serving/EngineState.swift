@@ -15,6 +15,9 @@ struct EngineState: Sendable {
     var isDraining = false
     var isStopping = false
     var drained: [CheckedContinuation<Void, Never>] = []
+    /// Whether a pass runs.
+    var isComputing = false
+    var idle: [CheckedContinuation<Void, Never>] = []
     var statistics = EngineStatistics()
     /// Whether the last plan left something out for want of blocks.
     var waitsForBlocks = false
@@ -68,6 +71,13 @@ struct EngineState: Sendable {
         guard isDraining, tickets.isEmpty else { return [] }
         defer { drained = [] }
         return drained
+    }
+
+    /// Those who wait until nothing is computed, if that is so.
+    mutating func takeIdle() -> [CheckedContinuation<Void, Never>] {
+        guard tickets.isEmpty, !isComputing else { return [] }
+        defer { idle = [] }
+        return idle
     }
 
     /// Numbers for the whole of a request.

@@ -63,7 +63,10 @@ final class ChatRun {
         let job = submission.job
         let calls =
             job.toolNames.isEmpty
-            ? nil : ToolCallParser(format: job.toolFormat, names: job.toolNames)
+            ? nil
+            : ToolCallParser(format: job.toolFormat, names: job.toolNames) {
+                Identifier.make("call_")
+            }
         let sample = Sample(
             text: SampleText(
                 job.request.parameters, tokenizer: tokenizer, skipSpecial: job.skipsSpecial),

@@ -160,11 +160,3 @@ extension Service {
         }
     }
 }
-
-extension String {
-    /// Whether the text ends with `<think>` and white space.
-    fileprivate var endsWithOpenThought: Bool {
-        let end = utf8.lastIndex { !$0.isSpace }
-        return end.map { self[...$0].utf8.suffix(7).elementsEqual("<think>".utf8) } ?? false
-    }
-}

@@ -58,9 +58,7 @@ struct Usage: Sendable, Hashable {
 struct CollectedAnswer: Sendable {
     /// One sample.
     struct Sample: Sendable {
-        var content = ""
-        var reasoning = ""
-        var calls: [ToolCall] = []
+        fileprivate(set) var answer = ParsedAnswer()
         var tokens: [AnswerToken] = []
         var end = AnswerEnd(reason: .length, match: nil)
     }
@@ -84,17 +82,12 @@ struct CollectedAnswer: Sendable {
 }
 
 extension CollectedAnswer.Sample {
+    var content: String { answer.content }
+    var reasoning: String { answer.reasoning }
+    var calls: [ToolCall] { answer.calls }
+
     mutating func append(_ parts: [AnswerPart], _ tokens: [AnswerToken]) {
         self.tokens += tokens
-        for part in parts {
-            switch part {
-            case .content(let text): content += text
-            case .reasoning(let text): reasoning += text
-            case .call(_, let id, let name):
-                calls.append(ToolCall(id: id, name: name, arguments: ""))
-            case .arguments(let index, let text):
-                if calls.indices.contains(index) { calls[index].arguments += text }
-            }
-        }
+        answer.append(parts)
     }
 }

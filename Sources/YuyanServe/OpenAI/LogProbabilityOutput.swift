@@ -127,13 +127,3 @@ extension AnswerEnd {
         }
     }
 }
-
-extension ToolCall {
-    /// The call as OpenAI's messages hold it.
-    var output: JSONOutput {
-        [
-            "id": .string(id), "type": "function",
-            "function": ["name": .string(name), "arguments": .string(arguments)],
-        ]
-    }
-}

@@ -51,7 +51,7 @@ package struct ChatTurn: Sendable, Hashable {
         result.name = name
         if role == "tool" || role == "function" {
             result.role = "user"
-            result.content = "<tool_response>\n\(content ?? "")\n</tool_response>"
+            result.content = format.text(ofResult: content ?? "")
         }
         if !calls.isEmpty {
             let texts = (content.map { $0.isEmpty ? [] : [$0] } ?? []) + calls.map(format.text(of:))

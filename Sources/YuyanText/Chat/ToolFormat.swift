@@ -28,6 +28,14 @@ package struct Tool: Sendable {
     }
 }
 
+extension Tool: Hashable {
+    package static func == (a: Tool, b: Tool) -> Bool {
+        a.output.description == b.output.description
+    }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(name) }
+}
+
 /// A call of a function, in an answer or in the history that a client sends back.
 package struct ToolCall: Sendable, Hashable {
     package var id: String
@@ -39,6 +47,14 @@ package struct ToolCall: Sendable, Hashable {
         self.id = id
         self.name = name
         self.arguments = arguments
+    }
+
+    /// The call as OpenAI's messages hold it.
+    package var output: JSONOutput {
+        [
+            "id": .string(id), "type": "function",
+            "function": ["name": .string(name), "arguments": .string(arguments)],
+        ]
     }
 }
 
@@ -59,6 +75,11 @@ package struct ToolFormat: Sendable {
     package func text(of call: ToolCall) -> String {
         let name = JSONOutput.string(call.name).description
         return "\(begin)\n{\"\(nameKey)\": \(name), \"\(argumentsKey)\": \(call.arguments)}\n\(end)"
+    }
+
+    /// What a function gave, for models whose template has no role for it.
+    package func text(ofResult content: String) -> String {
+        "<tool_response>\n\(content)\n</tool_response>"
     }
 
     /// What tells a model whose template ignores tools about them: part of its system message.

@@ -106,6 +106,8 @@ package struct DataOptions: Sendable, Hashable {
     package var supervision = Supervision.answers
     /// `on_bad_row`.
     package var badRows = BadRowPolicy.stop
+    /// Functions that the model may call when it answers prompts: `tools`.
+    package var tools: [Tool] = []
     /// Names for the chat template, such as `enable_thinking`.
     package var variables: [String: TemplateValue] = [:]
     /// The day that templates with dates write: fixed, so that a run can be repeated. The default is

@@ -75,15 +75,18 @@ package struct PromptColumns: Sendable, Hashable {
     package let text: String
     package let columns: [(key: String, value: JSONCursor)]
     /// The prompt as its row has it.
-    package let prompt: Passage
-    /// Functions that the model may call.
-    package let tools: [Tool]
+    package var prompt: Passage = .text("")
+    /// Functions that the model was told of: the row's own and the recipe's.
+    package var tools: [Tool] = []
+    /// Whether the prompt ends inside `<think>`.
+    package var opensThinking = false
+
+    /// Whether a chat template wrote the prompt.
+    package var isChat: Bool { if case .turns = prompt { true } else { false } }
 
     package static func == (a: PromptColumns, b: PromptColumns) -> Bool {
-        a.text == b.text && a.prompt == b.prompt
-            && a.tools.map(\.output.description)
-                == b.tools.map(\.output.description)
-            && a.columns.map(\.key) == b.columns.map(\.key)
+        a.text == b.text && a.prompt == b.prompt && a.tools == b.tools
+            && a.opensThinking == b.opensThinking && a.columns.map(\.key) == b.columns.map(\.key)
             && zip(a.columns, b.columns).allSatisfy {
                 JSONOutput(copying: $0.value).description
                     == JSONOutput(copying: $1.value).description
@@ -99,6 +102,9 @@ public struct SampleSource: Sendable, Hashable {
     public let file: String
     /// Line of a JSONL, CSV or text file, element of a JSON array; counts from 1.
     public let row: Int
+
+    /// `file:row`.
+    var text: String { "\(file):\(row)" }
 
     /// A row of a file, counted from 1.
     public init(file: String, row: Int) {

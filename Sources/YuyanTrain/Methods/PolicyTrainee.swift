@@ -14,6 +14,8 @@ final class PolicyTrainee: ModelMethod {
     private let recipe: Recipe
     private let loss: PolicyLoss
     private let scorer: RolloutScorer
+    /// Answers the model's calls; nil if it has no tools.
+    private let desk: ToolDesk?
     private let device: Device
     private let endOfSequence: [Int32]
     private let critic: Critic?
@@ -39,8 +41,11 @@ final class PolicyTrainee: ModelMethod {
     private var values = ValueStatistics()
     private var isOnPolicy = true
 
+    /// - Parameter makeReader: How calls are found in what the model writes.
     init(
-        _ base: ModelTrainee, recipe: Recipe, tokenizer: Tokenizer, place: String, device: Device
+        _ base: ModelTrainee, recipe: Recipe, tokenizer: Tokenizer, template: ChatTemplate? = nil,
+        place: String, device: Device,
+        makeReader: @escaping TurnReaderMaker = ServedTurnReader.init
     ) throws {
         self.base = base
         self.recipe = recipe
@@ -48,6 +53,12 @@ final class PolicyTrainee: ModelMethod {
         loss = PolicyLoss(recipe)
         scorer = try RolloutScorer(recipe, tokenizer: tokenizer, place: place)
         let size = base.model.decoder.shape.vocabularySize
+        desk =
+            recipe.alignment.tools.isEmpty
+            ? nil
+            : try ToolDesk(
+                recipe, tokenizer: tokenizer, template: template, vocabularySize: size,
+                place: place, makeReader: makeReader)
         endOfSequence = tokenizer.endOfGeneration.filter { Int($0) < size }.sorted()
         let alignment = recipe.alignment
         critic =
@@ -78,8 +89,14 @@ final class PolicyTrainee: ModelMethod {
 
     func prepare(_ batches: () throws -> TrainingBatch?) throws {
         let room = AnswerRoom(recipe, contextLength: base.model.decoder.shape.contextLength)
+        var forms: Set<Bool> = []
         while let batch = try batches() {
-            for sample in batch.samples { try room.check(sample) }
+            for sample in batch.samples {
+                try room.check(sample)
+                guard case .prompt(let row) = sample.companion, forms.insert(row.isChat).inserted
+                else { continue }
+                try desk?.check(isChat: row.isChat)
+            }
             longestPrompt = max(longestPrompt, batch.lengths.max() ?? 1)
         }
         base.model.tokensPerPass = recipe.tokensPerPass(
@@ -147,7 +164,7 @@ final class PolicyTrainee: ModelMethod {
         if let writer { return writer }
         let made = try RolloutWriter(
             base.model, recipe: recipe, endOfSequence: endOfSequence,
-            longestPrompt: longestPrompt, device: device)
+            longestPrompt: longestPrompt, desk: desk, device: device)
         writer = made
         return made
     }
@@ -205,7 +222,8 @@ final class PolicyTrainee: ModelMethod {
         _ samples: [TrainingSample], with writer: RolloutWriter, step: Int, attempt: Int
     ) throws -> [JudgedGroup] {
         let rollouts = try writer.groups(
-            samples.map(\.tokens), draw: UInt64(step) << 8 | UInt64(attempt), version: version)
+            samples, draw: UInt64(step) << 8 | UInt64(attempt), version: version,
+            fault: scorer.note(fault:))
         let isExact = recipe.alignment.divergence == .exact && critic == nil
         let needsReference = recipe.needsReference && !isExact
         var reference: [[[Float]]] = []
@@ -334,7 +352,11 @@ final class PolicyTrainee: ModelMethod {
                     TokenSlope(
                         logProbability: slopes[row] / normalizer, entropy: learnt[row] ? bend : 0)
                 }
-                for (score, drawn) in zip(scores, sampled) where score.logProbability != drawn {
+                let isWritten = pass.answers.flatMap {
+                    rollouts[$0.group].answers[$0.index].isWritten
+                }
+                for (row, score) in scores.enumerated()
+                where isWritten[row] && score.logProbability != sampled[row] {
                     differing += 1
                 }
                 for (score, counts) in zip(scores, learnt) where counts {
@@ -444,7 +466,7 @@ final class PolicyTrainee: ModelMethod {
     /// The mean reward of the likeliest answers; the loss is its negative.
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws {
         let samples = batch.samples.filter(\.isPrompt)
-        let rollouts = try rolloutWriter().likeliest(samples.map(\.tokens))
+        let rollouts = try rolloutWriter().likeliest(samples, fault: scorer.note(fault:))
         let scores = rewardModel?.scores(of: rollouts.map(\.group))
         for group in try scorer.judged(rollouts, samples, modelScores: scores) {
             if group.totals[0].isFinite {
@@ -454,8 +476,19 @@ final class PolicyTrainee: ModelMethod {
             }
             for (name, value) in group.parts[0] { statistics.add("rewards/\(name)/mean", value) }
             let answer = group.rollout.answers[0]
-            statistics.add("completions/mean_length", Double(answer.tokens.count))
+            statistics.add("completions/mean_length", Double(answer.writtenCount))
             statistics.add("completions/clipped_ratio", answer.hasEnded ? 0 : 1)
+            if let episode = answer.episode {
+                statistics.add("tools/call_frequency", Double(episode.callCount))
+            }
+        }
+    }
+
+    /// With tools the likeliest answer is a whole episode, which nobody else can play.
+    func answers(to samples: [TrainingSample]) throws -> [String]? {
+        guard desk != nil else { return nil }
+        return try rolloutWriter().likeliest(samples, fault: scorer.note(fault:)).map {
+            scorer.text($0.answers[0].tokens)
         }
     }
 }

@@ -22,18 +22,18 @@ struct JudgedGroup {
     /// Whether nothing can be learnt from comparing these answers.
     let isUniform: Bool
 
-    /// Which tokens of an answer count.
+    /// Which tokens of an answer count; what tools said never does.
     func isLearnt(_ answer: Int) -> [Bool] {
         let written = rollout.answers[answer]
         // What earned nothing that could be compared teaches nothing.
         let counts = (written.hasEnded || !masksTruncated) && totals[answer].isFinite
-        return [Bool](repeating: counts, count: written.tokens.count)
+        return written.isWritten.map { $0 && counts }
     }
 
-    /// Gives every token of an answer the answer's advantage.
+    /// Gives every token that the model wrote its answer's advantage.
     mutating func spread(_ values: [Double]) {
         advantages = zip(values, rollout.answers).map { value, answer in
-            [Double](repeating: value, count: answer.tokens.count)
+            answer.isWritten.map { $0 ? value : 0 }
         }
     }
 
@@ -110,10 +110,12 @@ extension WrittenAnswer {
             "supports": .array(supports.map { .array($0.map { .integer(Int($0)) }) }),
             "ended": .bool(hasEnded),
             "versions": .array(weightVersions.map { .integer($0) }),
+            "runs": .array(runs.map { .integer($0) }),
         ]
     }
 
     init(_ json: JSONCursor) throws {
+        self.init()
         tokens = try json.array("tokens").map { Int32($0.int ?? 0) }
         logProbabilities = try json.array("logprobs").map { Float($0.double ?? 0) }
         supports = try json.array("supports").map {
@@ -126,6 +128,12 @@ extension WrittenAnswer {
                 file: "policy_state.json",
                 what: "\(logProbabilities.count) log-probabilities of \(tokens.count) tokens")
         }
+        // States that were saved before there were tools have none.
+        let runs = (json["runs"]?.array.map(Array.init) ?? []).map { $0.int ?? -1 }
+        guard setRuns(runs) else {
+            throw RunError.damagedState(
+                file: "policy_state.json", what: "runs of \(runs) tokens of \(tokens.count)")
+        }
     }
 }
 
@@ -134,6 +142,7 @@ final class RolloutScorer {
     private let tokenizer: Tokenizer
     private let rewards: RewardSet?
     private let masksTruncated: Bool
+    private let hasTools: Bool
     private let ends: Set<Int32>
     /// What `summarize` and `note` noted of the step.
     private(set) var metrics: [(name: String, value: Double)] = []
@@ -143,6 +152,7 @@ final class RolloutScorer {
     init(_ recipe: Recipe, tokenizer: Tokenizer, place: String) throws {
         self.tokenizer = tokenizer
         masksTruncated = recipe.alignment.masksTruncated
+        hasTools = !recipe.alignment.tools.isEmpty
         ends = Set(tokenizer.endOfGeneration)
         rewards =
             recipe.alignment.rewards.nodes.isEmpty
@@ -164,17 +174,14 @@ final class RolloutScorer {
             guard case .prompt(let row) = sample.companion else { continue }
             completions += rollout.answers.map { answer in
                 ScoredCompletion(
-                    prompt: row.text, text: text(answer), tokens: answer.tokens,
-                    hasEnded: answer.hasEnded, columns: row.columns,
-                    place: "\(sample.source.file):\(sample.source.row)")
+                    prompt: row.text, text: text(answer.lastTurn), tokens: answer.writtenTokens,
+                    hasEnded: answer.hasEnded, columns: row.columns, place: sample.source.text,
+                    episode: answer.episode)
             }
         }
         let batch = try rewards?.score(completions)
-        if let first = batch?.faults.first {
-            faultCount += batch?.faults.count ?? 0
-            fault =
-                fault
-                ?? "reward '\(first.function)', \(completions[first.row].place): \(first.what)"
+        for one in batch?.faults ?? [] {
+            note(fault: "reward '\(one.function)', \(completions[one.row].place): \(one.what)")
         }
         var start = 0
         return rollouts.enumerated().map { place, rollout in
@@ -210,12 +217,18 @@ final class RolloutScorer {
         return fault.map { $0 + (faultCount > 1 ? " (and \(faultCount - 1) more)" : "") }
     }
 
+    /// Counts something that went wrong without ending the run; the first is said.
+    func note(fault what: String) {
+        faultCount += 1
+        fault = fault ?? what
+    }
+
     /// Adds a figure to those of the step.
     func note(_ name: String, _ value: Double) { metrics.append((name, value)) }
 
-    /// An answer as people read it, without the token that ends it.
-    func text(_ answer: WrittenAnswer) -> String {
-        tokenizer.decode(answer.tokens.filter { !ends.contains($0) })
+    /// Tokens as people read them, without those that end turns of the model.
+    func text(_ tokens: some Sequence<Int32>) -> String {
+        tokenizer.decode(tokens.filter { !ends.contains($0) })
     }
 
     /// Notes a step's figures, under TRL's names.
@@ -244,13 +257,22 @@ final class RolloutScorer {
             metrics.append(("completions/min_\(name)", Double(least)))
             metrics.append(("completions/max_\(name)", Double(most)))
         }
-        lengths("length", answers.map(\.tokens.count))
-        lengths("terminated_length", answers.filter(\.hasEnded).map(\.tokens.count))
+        lengths("length", answers.map(\.writtenCount))
+        lengths("terminated_length", answers.filter(\.hasEnded).map(\.writtenCount))
         metrics.append(
             (
                 "completions/clipped_ratio",
                 Double(answers.count { !$0.hasEnded }) / Double(max(1, answers.count))
             ))
+        guard hasTools else { return }
+        let episodes = answers.compactMap(\.episode)
+        func total(_ count: (EpisodeRecord) -> Int) -> Double {
+            Double(episodes.reduce(0) { $0 + count($1) })
+        }
+        let (calls, answered) = (total(\.callCount), Double(max(1, episodes.count)))
+        metrics.append(("tools/call_frequency", calls / answered))
+        metrics.append(("tools/failure_frequency", total(\.failureCount) / max(1, calls)))
+        metrics.append(("tools/mean_turns", total(\.answerCount) / answered))
     }
 
     /// What guards look at.
@@ -259,7 +281,7 @@ final class RolloutScorer {
             step: step,
             completions: groups.flatMap(\.rollout.answers).map {
                 ScoredCompletion(
-                    prompt: "", text: "", tokens: $0.tokens, hasEnded: $0.hasEnded)
+                    prompt: "", text: "", tokens: $0.writtenTokens, hasEnded: $0.hasEnded)
             })
         let formats = groups.flatMap(\.parts).compactMap {
             $0.first { $0.name == FormatReward.kind }?.value

@@ -65,6 +65,14 @@ extension Recipe {
         public var resamples = 0
         /// Folder of the reference's log-probabilities; empty for `reference` in the output.
         public var referenceCache = ""
+        /// What the model may call while it answers: see docs/alignment.md.
+        public var tools = RecipeTools()
+        /// Most times that an answer stops for its calls.
+        public var toolRounds = 4
+        /// Most tokens that come to an answer each time.
+        public var toolTokens = 256
+        /// What becomes of a tool that fails.
+        public var toolFaults = ToolFaultPolicy.tell
         /// Folder of a reward model's adapter; empty for none.
         public var rewardModel = ""
         /// PPO's penalty for leaving the reference.
@@ -142,7 +150,8 @@ extension Recipe {
             "A reward that fails or is no number: stop the run, skip it, or count zero."),
         RecipeKey("num_generations", \.alignment.generations, "Answers to each prompt: the group."),
         RecipeKey(
-            "max_completion_length", \.alignment.completionLength, "Most tokens of an answer."),
+            "max_completion_length", \.alignment.completionLength,
+            "Most tokens that the model writes in an answer; those of tools come on top."),
         RecipeKey(
             "temperature", \.alignment.temperature, "Of the distribution answers are drawn from."),
         RecipeKey("top_p", \.alignment.topP, "Draw from the likeliest tokens of this mass."),
@@ -179,6 +188,19 @@ extension Recipe {
             "dynamic_sampling", \.alignment.resamples,
             "How often groups that all earn the same are drawn again (DAPO)."),
         RecipeKey(
+            "tools", \.alignment.tools,
+            "What the model may call: [calculator, {name: search, program: ./search.py}]."),
+        RecipeKey(
+            "max_tool_calling_iterations", \.alignment.toolRounds,
+            "Most times that an answer stops for its calls."),
+        RecipeKey(
+            "max_tool_tokens", \.alignment.toolTokens,
+            "Most tokens that come to an answer each time, the template's among them; longer "
+                + "results are cut."),
+        RecipeKey(
+            "tool_faults", \.alignment.toolFaults,
+            "A tool that hangs, crashes or babbles: tell the model, or stop the run."),
+        RecipeKey(
             "reward_model", \.alignment.rewardModel,
             "Folder of an adapter of stage rm over the same base, as one more reward."),
         RecipeKey(
@@ -204,6 +226,11 @@ extension Recipe {
     ]
 }
 
+extension Recipe.Alignment {
+    /// Most tokens of an answer, those of tools included.
+    var answerLength: Int { completionLength + (tools.isEmpty ? 0 : toolRounds * toolTokens) }
+}
+
 extension Recipe {
     /// Steps that are taken on one set of micro-batches.
     var repetitions: Int {
@@ -214,7 +241,7 @@ extension Recipe {
     /// Tokens of a pass, if a model would take so many: a group shares one computation of its prompt.
     func tokensPerPass(_ usual: Int, longestPrompt: Int) -> Int {
         guard method.stage.writesAnswers else { return usual }
-        let group = longestPrompt + alignment.generations * alignment.completionLength
+        let group = longestPrompt + alignment.generations * alignment.answerLength
         return max(usual, min(group, 1024))
     }
 
@@ -341,6 +368,12 @@ extension Recipe {
             (1...(1 << 20)).contains(a.completionLength), "1 to \(1 << 20)")
         // A single answer may be the likeliest one; several of those would be one and the same.
         let isLikeliest = method.stage == .sample && a.temperature == 0 && a.generations == 1
+        try number(
+            "max_tool_calling_iterations", Double(a.toolRounds), (1...1000).contains(a.toolRounds),
+            "1 to 1000")
+        try number(
+            "max_tool_tokens", Double(a.toolTokens), (8...(1 << 20)).contains(a.toolTokens),
+            "8 to \(1 << 20)")
         try number(
             "temperature", a.temperature,
             a.temperature >= 0.01 && a.temperature <= 100 || isLikeliest,

@@ -62,8 +62,12 @@ extension Recipe {
         unread(
             "reward_funcs reward_weights reward_faults num_generations max_completion_length "
                 + "temperature top_p top_k min_p epsilon epsilon_high delta "
-                + "mask_truncated_completions entropy_coef dynamic_sampling reward_model "
+                + "mask_truncated_completions entropy_coef dynamic_sampling reward_model tools "
                 + "stop_on_alarm", if: !stage.writesAnswers, name)
+        unread(
+            "max_tool_calling_iterations max_tool_tokens tool_faults",
+            if: !stage.writesAnswers || alignment.tools.isEmpty,
+            stage.writesAnswers ? "there are no tools" : name)
         unread(
             "beta", if: !stage.writesAnswers || stage == .ppo,
             isPair || stage == .kto ? name + "; its beta is pref_beta" : name)

@@ -140,26 +140,6 @@ extension JSONSchemaReward: ConfiguredReward {
     /// A schema in YAML, or the text of one in JSON.
     private static func json(_ node: YAMLNode) -> String {
         if case .scalar(let text, _, _) = node { return text }
-        return output(node)
-    }
-
-    private static func output(_ node: YAMLNode) -> String {
-        switch node {
-        case _ where node.isNull: return "null"
-        case .scalar(let text, let isQuoted, _):
-            // A plain word that JSON knows is what JSON means by it.
-            if !isQuoted, let known = try? JSONDocument(bytes: Array(text.utf8), name: "scalar"),
-                known.root.kind == .number || known.root.kind == .bool
-            {
-                return text
-            }
-            return JSONOutput.string(text).description
-        case .sequence(let items, _):
-            return "[" + items.map(output).joined(separator: ",") + "]"
-        case .mapping(let entries, _):
-            return "{"
-                + entries.map { JSONOutput.string($0.key).description + ":" + output($0.value) }
-                .joined(separator: ",") + "}"
-        }
+        return node.json
     }
 }

@@ -15,9 +15,9 @@ package protocol RewardFunction: Sendable {
 package struct ScoredCompletion: Sendable {
     /// What the model was asked, as text.
     package var prompt: String
-    /// What it wrote, without special tokens.
+    /// What it wrote, without special tokens; of an answer with tools the last turn.
     package var text: String
-    /// The tokens of the completion, its end token included if it has one.
+    /// The tokens that the model wrote, its end token included if it has one; not those of tools.
     package var tokens: [Int32]
     /// Whether it ended by itself; false if it was cut.
     package var hasEnded: Bool
@@ -25,10 +25,13 @@ package struct ScoredCompletion: Sendable {
     package var columns: [(key: String, value: JSONCursor)]
     /// Where the row stands, such as `data.jsonl:7`; empty if nobody knows.
     package var place: String
+    /// What was said in turns, where the model has tools.
+    package var episode: EpisodeRecord?
 
     package init(
         prompt: String, text: String, tokens: [Int32] = [], hasEnded: Bool = true,
-        columns: [(key: String, value: JSONCursor)] = [], place: String = ""
+        columns: [(key: String, value: JSONCursor)] = [], place: String = "",
+        episode: EpisodeRecord? = nil
     ) {
         self.prompt = prompt
         self.text = text
@@ -36,6 +39,7 @@ package struct ScoredCompletion: Sendable {
         self.hasEnded = hasEnded
         self.columns = columns
         self.place = place
+        self.episode = episode
     }
 
     /// The first of some columns that the row has; null counts as absent.

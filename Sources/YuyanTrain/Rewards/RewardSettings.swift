@@ -9,23 +9,29 @@ protocol ConfiguredReward: RewardFunction {
     init(_ settings: inout RewardSettings) throws(RecipeError)
 }
 
-/// The keys of one entry of `reward_funcs`, read one by one; what is not read is an error.
+/// The keys of one entry of `reward_funcs` or `tools`, read one by one; what is not read is an error.
 struct RewardSettings {
     /// What metrics call the function.
     let label: String
+    private let list: String
     private let kind: String
     let place: String
     private let entries: [YAMLNode.Entry]
-    private var known: [String] = ["label"]
+    private var known: [String]
 
-    fileprivate init(
-        kind: String, label: String, place: String, entries: [YAMLNode.Entry], known: [String]
+    /// - Parameters:
+    ///   - list: The recipe's key, for messages.
+    ///   - known: Keys that were read already.
+    init(
+        list: String = "reward_funcs", kind: String, label: String, place: String,
+        entries: [YAMLNode.Entry], known: [String]
     ) {
+        self.list = list
         self.kind = kind
         self.label = label
         self.place = place
         self.entries = entries
-        self.known += known
+        self.known = known
     }
 
     /// The node of a key, if it was given a value.
@@ -65,11 +71,11 @@ struct RewardSettings {
         let line = entries.last { $0.key == key }?.line ?? 0
         let place = line > 0 ? "\(place.prefixBeforeLine):\(line)" : place
         return .badValue(
-            place: place, key: "reward_funcs.\(kind).\(key)", found: found, expected: expected)
+            place: place, key: "\(list).\(kind).\(key)", found: found, expected: expected)
     }
 
     /// - Throws: `RecipeError` if a key was given that nothing has read.
-    fileprivate func finish() throws(RecipeError) {
+    func finish() throws(RecipeError) {
         for entry in entries where !known.contains(entry.key) {
             let nearest = nearestNames(to: entry.key, in: known)
             throw fault(
@@ -82,7 +88,7 @@ struct RewardSettings {
 
 extension String {
     /// `file` of `file:line`.
-    fileprivate var prefixBeforeLine: String {
+    var prefixBeforeLine: String {
         guard let colon = lastIndex(of: ":"), Int(self[index(after: colon)...]) != nil else {
             return self
         }
@@ -167,7 +173,8 @@ public struct RecipeRewards: Sendable, Hashable {
             label = text
         }
         var settings = RewardSettings(
-            kind: kind, label: label, place: place, entries: entries, known: ["name"])
+            kind: kind, label: label, place: place, entries: entries,
+            known: ["name", "label"])
         let function = try type.init(&settings)
         try settings.finish()
         return function

@@ -10,6 +10,8 @@ struct AnswerSamples {
     struct Prompt {
         let tokens: [Int32]
         let reference: [Int32]
+        /// The row, if it is a prompt only.
+        var sample: TrainingSample?
     }
 
     let prompts: [Prompt]
@@ -23,12 +25,15 @@ struct AnswerSamples {
         var prompts: [Prompt] = []
         for batch in batches {
             var start = 0
-            for length in batch.lengths where prompts.count < count {
+            for (place, length) in batch.lengths.enumerated() where prompts.count < count {
                 let range = start..<start + length
                 start += length
-                if let first = batch.samples.first, first.isPrompt {
-                    if length <= Self.promptLimit {
-                        prompts.append(Prompt(tokens: Array(batch.tokens[range]), reference: []))
+                let sample = batch.samples[place]
+                if case .prompt(let row) = sample.companion {
+                    // The descriptions of tools are longer than what is asked.
+                    if length <= Self.promptLimit || !row.tools.isEmpty {
+                        prompts.append(
+                            Prompt(tokens: sample.tokens, reference: [], sample: sample))
                     }
                     continue
                 }
@@ -47,13 +52,14 @@ struct AnswerSamples {
 
     /// Greedy answers of the model as it is now.
     func answers(
-        _ decoder: Decoder, adapter: LowRankAdapter?, tokenizer: Tokenizer, device: Device
+        _ decoder: Decoder, trainee: any Trainee, tokenizer: Tokenizer, device: Device
     ) throws -> [String] {
+        if let answers = try trainee.answers(to: prompts.compactMap(\.sample)) { return answers }
         let ends = tokenizer.endOfGeneration.filter { Int($0) < decoder.shape.vocabularySize }
         return try prompts.map { prompt in
             let session = Session(
                 model: decoder, device: device,
-                contextLimit: prompt.tokens.count + Self.answerLimit, adapter: adapter)
+                contextLimit: prompt.tokens.count + Self.answerLimit, adapter: trainee.served)
             var parameters = SamplingParameters()
             parameters.temperature = 0
             parameters.maxTokens = Self.answerLimit

@@ -26,6 +26,9 @@ struct PreparedData {
     ) throws {
         var options = DataOptions(recipe)
         options.fetchedFolder = fetchedFolder
+        if recipe.method.stage.writesAnswers {
+            options.tools = try recipe.alignment.tools.set(place: "recipe").offers
+        }
         data = try TrainingData(
             options, tokenizer: tokenizer, template: template, vocabularySize: vocabularySize)
         survey = recipe.data.streaming ? nil : try data.survey(.training, pool: device.pool)

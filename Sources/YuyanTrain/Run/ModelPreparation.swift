@@ -46,8 +46,11 @@ struct PreparedModel {
 
     /// What the recipe's method trains, at its beginning or at the adapter that it goes on from.
     ///
+    /// - Parameter makeReader: How calls of tools are found in what the model writes.
     /// - Precondition: The stage trains something.
-    func trainee(_ recipe: Recipe, device: Device) throws -> any Trainee {
+    func trainee(
+        _ recipe: Recipe, device: Device, makeReader: @escaping TurnReaderMaker
+    ) throws -> any Trainee {
         let base = ModelTrainee(
             model, recipe: recipe, device: device,
             saved: SavedModel(decoder: model.decoder, source: checkpoint, device: device))
@@ -65,7 +68,8 @@ struct PreparedModel {
                     base, recipe: recipe, checkpoint: checkpoint, device: device)
             case .grpo, .rloo, .reinforce, .ppo:
                 try PolicyTrainee(
-                    base, recipe: recipe, tokenizer: tokenizer, place: "recipe", device: device)
+                    base, recipe: recipe, tokenizer: tokenizer, template: template, place: "recipe",
+                    device: device, makeReader: makeReader)
             case .sample: preconditionFailure("stage sample trains nothing")
             }
         if let start = recipe.model.adapters.first {

@@ -24,6 +24,8 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
     case unknownAnswer
     /// No reward scored any answer of a step.
     case noRewards(step: Int, fault: String?)
+    /// A tool hung, crashed or did not keep to its protocol.
+    case toolFailed(tool: String, row: String, what: String)
     /// A guard that may end the run did so.
     case alarm(String)
     /// Every gradient of many steps overflowed.
@@ -74,6 +76,9 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
         case .noRewards(let step, let fault):
             "step \(step): no answer has a reward"
                 + (fault.map { ": \($0)" } ?? "; do the rows have the columns that they read?")
+        case .toolFailed(let tool, let row, let what):
+            "tool '\(tool)', \(row): \(what); mend it, or set tool_faults: tell, so that the model reads "
+                + "the error"
         case .alarm(let text):
             "\(text); the run was saved and ended because stop_on_alarm names the guard"
         case .overflows(let step, let skipped):

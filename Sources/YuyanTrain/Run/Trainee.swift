@@ -54,6 +54,9 @@ package protocol Trainee: AnyObject {
     /// The adapter that belongs to the present numbers, for answers; nil if the model itself changes.
     var served: LowRankAdapter? { get }
 
+    /// The likeliest answers to prompts, for a report, of a method that has its own way of answering.
+    func answers(to samples: [TrainingSample]) throws -> [String]?
+
     /// Writes the trained numbers as other programs read them, and what else a folder needs.
     func save(to folder: String) throws
 
@@ -81,6 +84,7 @@ extension Trainee {
     package func tokenCount(of batch: TrainingBatch) -> Int { batch.tokenCount }
 
     package var served: LowRankAdapter? { nil }
+    package func answers(to samples: [TrainingSample]) throws -> [String]? { nil }
     package func export(to folder: String, as type: ElementType) throws { try save(to: folder) }
 }
 

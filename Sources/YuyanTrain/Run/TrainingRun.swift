@@ -37,9 +37,20 @@ public final class TrainingRun {
     ///   - isDry: Only looks: takes no folder, writes nothing.
     ///   - stopSignal: The signal that asked to stop, if one did; asked between micro-batches.
     /// - Throws: What is wrong with recipe, model, data or folder.
-    public init(
+    public convenience init(
         _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
         isDry: Bool = false,
+        stopSignal: @escaping () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
+    ) throws {
+        try self.init(
+            source, modelPath: modelPath, fetchedFolder: fetchedFolder, isDry: isDry,
+            makeReader: ServedTurnReader.init, stopSignal: stopSignal, observe: observe)
+    }
+
+    /// - Parameter makeReader: How calls of tools are found in what the model writes.
+    init(
+        _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
+        isDry: Bool = false, makeReader: @escaping TurnReaderMaker,
         stopSignal: @escaping () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
     ) throws {
         recipe = source.recipe
@@ -56,7 +67,7 @@ public final class TrainingRun {
         for note in model.notes { observe(.note(note)) }
         var quiet = recipe
         if isDry { quiet.alignment.referenceCache = "none" }
-        trainee = try model.trainee(quiet, device: device)
+        trainee = try model.trainee(quiet, device: device, makeReader: makeReader)
         data = try PreparedData(
             recipe, tokenizer: model.tokenizer, template: model.template,
             vocabularySize: model.decoder.shape.vocabularySize, device: device,
@@ -228,8 +239,7 @@ public final class TrainingRun {
         var samples: [ReportPage.Sample] = []
         if let answers {
             let after = try answers.prompts.answers(
-                model.decoder, adapter: trainee.served, tokenizer: model.tokenizer,
-                device: device)
+                model.decoder, trainee: trainee, tokenizer: model.tokenizer, device: device)
             for (index, prompt) in answers.prompts.prompts.enumerated()
             where index < answers.before.count && index < after.count {
                 samples.append(
@@ -285,8 +295,7 @@ public final class TrainingRun {
         let path = folder.place("samples.json")
         if isResumed { return AnswerSamples.load(path).map { (prompts, $0) } }
         let before = try prompts.answers(
-            model.decoder, adapter: trainee.served, tokenizer: model.tokenizer,
-            device: device)
+            model.decoder, trainee: trainee, tokenizer: model.tokenizer, device: device)
         try AnswerSamples.save(before, to: path)
         return (prompts, before)
     }

@@ -226,8 +226,7 @@ public final class SamplingRun {
         var batch = SampledBatch()
         batch.number = state.batches + 1
         batch.cursor = loaded.cursor
-        let rollouts = try writer.groups(
-            prompts.map(\.tokens), draw: UInt64(batch.number), version: 0)
+        let rollouts = try writer.groups(prompts, draw: UInt64(batch.number), version: 0)
         let groups = try scorer.judged(
             rollouts, prompts, modelScores: rewardModel?.scores(of: rollouts.map(\.group)))
         let rule = AnswerSelection.Rule(recipe)

@@ -327,6 +327,32 @@ struct EngineTests {
         #expect(statistics.usedBlocks == 0 && statistics.running.isEmpty && statistics.waiting == 0)
     }
 
+    @Test("is idle once every request has ended or lost its reader, and goes on after that")
+    func idle() async throws {
+        let device = Device(threads: 1)
+        let model = try decoder("llama-gqa", on: device)
+        let engine = try Engine(model: model, device: device, endOfSequence: [2])
+        await engine.idle()
+        for round in 1...4 {
+            do {
+                let dropped = try engine.submit(
+                    GenerationRequest(
+                        prompt: tokens(9, seed: UInt64(round)),
+                        parameters: parameters(1, length: 100)))
+                var iterator = dropped.makeAsyncIterator()
+                _ = try await iterator.next()
+                _ = try await iterator.next()
+                iterator.hasEnough()
+            }
+            let kept = try engine.submit(
+                GenerationRequest(prompt: tokens(5, seed: 7), parameters: parameters(2, length: 3)))
+            #expect(try await answers(kept)[0].tokens.count == 3)
+            await engine.idle()
+            let statistics = engine.statistics()
+            #expect(statistics.running.isEmpty && statistics.usedBlocks == 0)
+        }
+    }
+
     @Test("holds back for a reader that falls behind, and goes on when it reads")
     func backpressure() async throws {
         let device = Device(threads: 1)

@@ -150,6 +150,14 @@ struct RecipeTests {
             ("packing: maybe\n", "r.yaml:4", "expected true or false or nothing"),
             ("stage: rlhf\n", "r.yaml:4", "one of pt, sft, rm, prm, dpo"),
             ("stage: grpo\n", "reward_funcs", "at least one, such as [arithmetic]"),
+            (
+                "stage: grpo\nreward_funcs: [arithmetic]\nmax_tool_tokens: 7\n", "r.yaml:6",
+                "8 to 1048576"
+            ),
+            (
+                "stage: grpo\nreward_funcs: [arithmetic]\ntool_faults: skip\n", "r.yaml:6",
+                "one of tell, stop"
+            ),
             ("finetuning_type: dora\n", "r.yaml:4", "lora with use_dora: true"),
             ("lr: 1\n", "r.yaml:4: no key 'lr'", "nearest: learning_rate;"),
             ("num_epochs: 1\n", "no key 'num_epochs'", "nearest: num_train_epochs;"),
@@ -311,6 +319,7 @@ struct RecipeTests {
             ("max_steps: 3\nnum_train_epochs: 2\n", ["num_train_epochs"]),
             ("val_size: 2\neval_strategy: epoch\neval_steps: 2\n", ["eval_steps"]),
             ("lora_rank: 4\nwarmup_steps: 2\n", []),
+            ("tools: [calculator]\ntool_faults: stop\n", ["tools", "tool_faults"]),
         ])
     func notesUnread(lines: String, keys: [String]) throws {
         let notes = try recipe(Self.least + lines).notes

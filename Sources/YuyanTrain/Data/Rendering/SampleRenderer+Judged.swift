@@ -108,18 +108,26 @@ extension SampleRenderer {
     ) throws(DataError) -> RenderedRow {
         var tokens: [Int32]
         let text: String
+        let tools = try offered(row.tools, source)
+        var opensThinking = false
         switch row.prompt {
         case .text(let prompt):
-            tokens = tokenizer.encode(prompt, parseSpecial: false, addSpecial: true)
+            // Without a template the model is told of tools in plain words, as in a system message.
+            let told =
+                options.tools.isEmpty
+                ? prompt : ToolFormat.hermes.description(of: tools) + "\n\n" + prompt
+            tokens = tokenizer.encode(told, parseSpecial: false, addSpecial: true)
             if let end = tokenizer.endOfSequence, tokens.last == end { tokens.removeLast() }
             text = prompt
         case .turns(let turns):
             guard let chat else { throw .noTemplate(file: source.file, shape: shape) }
             let renderable = chat.conversation(
-                turns.map(\.turn), tools: row.tools, variables: options.variables,
+                turns.map(\.turn), tools: tools, variables: options.variables,
                 date: options.date)
             do {
-                tokens = renderable.ids(try renderable.render(addsGenerationPrompt: true))
+                let rendered = try renderable.render(addsGenerationPrompt: true)
+                tokens = renderable.ids(rendered)
+                opensThinking = rendered.marked.endsWithOpenThought
             } catch {
                 throw problem(.refused, source, "\(error)")
             }
@@ -129,14 +137,28 @@ extension SampleRenderer {
         try checkKnown(tokens, source)
         guard tokens.count <= options.cutoffLength else { throw tooLong(tokens.count, source) }
         var result = RenderedRow()
+        let columns = PromptColumns(
+            text: text, columns: row.columns, prompt: row.prompt, tools: tools,
+            opensThinking: opensThinking)
         result.samples = [
             TrainingSample(
                 tokens: tokens, weights: [Float](repeating: 0, count: tokens.count), source: source,
-                companion: .prompt(
-                    PromptColumns(
-                        text: text, columns: row.columns, prompt: row.prompt, tools: row.tools)))
+                companion: .prompt(columns))
         ]
         return result
+    }
+
+    /// The recipe's tools, or those of them that the row names.
+    private func offered(_ own: [Tool], _ source: SampleSource) throws(DataError) -> [Tool] {
+        guard !options.tools.isEmpty, !own.isEmpty else { return own + options.tools }
+        let names = options.tools.map(\.name)
+        if let other = own.first(where: { !names.contains($0.name) }) {
+            throw problem(
+                .malformed, source,
+                "offers the tool '\(other.name)', expected one of the recipe's tools: "
+                    + names.joined(separator: ", "))
+        }
+        return options.tools.filter { tool in own.contains { $0.name == tool.name } }
     }
 
     private func tooLong(_ count: Int, _ source: SampleSource) -> DataError {

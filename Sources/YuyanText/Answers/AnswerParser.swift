@@ -1,5 +1,5 @@
 /// A piece of an answer, in the order in which clients get them.
-enum AnswerPart: Hashable, Sendable {
+package enum AnswerPart: Hashable, Sendable {
     case content(String)
     case reasoning(String)
     /// A call begins; its arguments follow.
@@ -11,9 +11,9 @@ enum AnswerPart: Hashable, Sendable {
 /// Splits the text of an answer into reasoning, content and calls of tools.
 ///
 /// Takes any text in any pieces and never fails: what is no call stays content.
-struct AnswerParser: Sendable {
+package struct AnswerParser: Sendable {
     /// What of the text is reasoning.
-    enum Reasoning: Sendable {
+    package enum Reasoning: Sendable {
         /// Nothing.
         case none
         /// What stands between `<think>` and `</think>` at the start.
@@ -34,7 +34,7 @@ struct AnswerParser: Sendable {
     private static let opening = Array("<think>".utf8)
 
     /// - Parameter calls: Looks for calls in the content; nil if there are no tools.
-    init(reasoning: Reasoning, calls: ToolCallParser?) {
+    package init(reasoning: Reasoning, calls: ToolCallParser?) {
         self.calls = calls
         state =
             switch reasoning {
@@ -45,20 +45,23 @@ struct AnswerParser: Sendable {
     }
 
     /// Whether the text so far ends inside thoughts.
-    var isThinking: Bool { state == .thinking }
+    package var isThinking: Bool { state == .thinking }
 
     /// Whether a call has begun.
-    var hasCalls: Bool { calls?.hasCalls ?? false }
+    package var hasCalls: Bool { calls?.hasCalls ?? false }
+
+    /// Whether the text so far ends behind a call that is complete.
+    package var hasClosedCall: Bool { calls?.hasClosedCall ?? false }
 
     /// Takes the next piece of text.
-    mutating func push(_ text: String) -> [AnswerPart] {
+    package mutating func push(_ text: String) -> [AnswerPart] {
         if text.isEmpty { return [] }
         if state == .answering, calls == nil { return [.content(text)] }
         return push(Array(text.utf8))
     }
 
     /// Ends the text and gives out what was held back.
-    mutating func finish() -> [AnswerPart] {
+    package mutating func finish() -> [AnswerPart] {
         switch state {
         case .undecided:
             let held = start
@@ -126,5 +129,13 @@ struct AnswerParser: Sendable {
     private mutating func answer(_ bytes: [UInt8]) -> [AnswerPart] {
         if bytes.isEmpty { return [] }
         return calls?.push(bytes) ?? [.content(String(decoding: bytes, as: UTF8.self))]
+    }
+}
+
+extension String {
+    /// Whether the text ends with `<think>` and white space.
+    package var endsWithOpenThought: Bool {
+        let end = utf8.lastIndex { !$0.isSpace }
+        return end.map { self[...$0].utf8.suffix(7).elementsEqual("<think>".utf8) } ?? false
     }
 }

@@ -1,5 +1,4 @@
 import YuyanFormats
-import YuyanText
 
 /// Walks over the JSON object of a call byte by byte and says what each byte belongs to.
 struct CallWalker: Sendable {

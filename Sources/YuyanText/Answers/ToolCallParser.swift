@@ -1,11 +1,10 @@
 import YuyanFormats
-import YuyanText
 
 /// Finds calls of tools in an answer that arrives in pieces.
 ///
 /// A call is given out as soon as its name is known, and its arguments as they come. What only
 /// looks like a call (broken JSON, no name, a tool that nobody offered) stays content.
-struct ToolCallParser: Sendable {
+package struct ToolCallParser: Sendable {
     private enum Place { case outside, body, closing }
 
     private let format: ToolFormat
@@ -25,14 +24,16 @@ struct ToolCallParser: Sendable {
     private(set) var callCount = 0
 
     /// Whether a call has begun.
-    var hasCalls: Bool { callCount > 0 }
+    package var hasCalls: Bool { callCount > 0 }
+
+    /// Whether a call has come to its end mark, and nothing but text since.
+    package var hasClosedCall: Bool { hasCalls && place == .outside }
 
     /// - Parameters:
     ///   - names: The tools that were offered.
     ///   - makeID: Makes the id of a call.
-    init(
-        format: ToolFormat, names: Set<String>,
-        makeID: @escaping @Sendable () -> String = { Identifier.make("call_") }
+    package init(
+        format: ToolFormat, names: Set<String>, makeID: @escaping @Sendable () -> String
     ) {
         self.format = format
         self.names = names
@@ -43,7 +44,7 @@ struct ToolCallParser: Sendable {
     }
 
     /// Takes the next bytes.
-    mutating func push(_ bytes: [UInt8]) -> [AnswerPart] {
+    package mutating func push(_ bytes: [UInt8]) -> [AnswerPart] {
         var parts: [AnswerPart] = []
         var rest = bytes
         while !rest.isEmpty {
@@ -66,7 +67,7 @@ struct ToolCallParser: Sendable {
     }
 
     /// Ends the text; a call whose name is not known yet was none.
-    mutating func finish() -> [AnswerPart] {
+    package mutating func finish() -> [AnswerPart] {
         var parts: [AnswerPart] = []
         switch place {
         case .outside: content(begin.finish(), isBeforeCall: false, into: &parts)
