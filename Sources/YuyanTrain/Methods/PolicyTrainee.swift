@@ -40,13 +40,14 @@ final class PolicyTrainee: ModelMethod {
     private var isOnPolicy = true
 
     init(
-        _ base: ModelTrainee, recipe: Recipe, tokenizer: Tokenizer, place: String, device: Device
+        _ base: ModelTrainee, recipe: Recipe, tokenizer: Tokenizer, place: String,
+        host: RewardHost, device: Device
     ) throws {
         self.base = base
         self.recipe = recipe
         self.device = device
         loss = PolicyLoss(recipe)
-        scorer = try RolloutScorer(recipe, tokenizer: tokenizer, place: place)
+        scorer = try RolloutScorer(recipe, tokenizer: tokenizer, place: place, host: host)
         let size = base.model.decoder.shape.vocabularySize
         endOfSequence = tokenizer.endOfGeneration.filter { Int($0) < size }.sorted()
         let alignment = recipe.alignment
@@ -75,6 +76,8 @@ final class PolicyTrainee: ModelMethod {
     }
 
     var parameters: [Parameter] { base.parameters + (critic?.parameters ?? []) }
+
+    func check(columns: Set<String>) throws { try scorer.check(columns: columns) }
 
     func prepare(_ batches: () throws -> TrainingBatch?) throws {
         let room = base.model.decoder.shape.contextLength - recipe.alignment.completionLength

@@ -33,6 +33,8 @@ extension Recipe {
         data.sets = try data.sets.map { try expanded($0, "dataset") }
         data.evaluationSets = try data.evaluationSets.map { try expanded($0, "eval_dataset") }
         data.folder = try expanded(data.folder, "dataset_dir")
+        alignment.rewardModel = try expanded(alignment.rewardModel, "reward_model")
+        alignment.rewards = try alignment.rewards.mapPaths { try expanded($0, "reward_funcs") }
         run.outputFolder = try expanded(run.outputFolder, "output_dir")
         run.resumeFrom = try run.resumeFrom.map { try expanded($0, "resume_from_checkpoint") }
         while run.outputFolder.count > 1, run.outputFolder.hasSuffix("/") {

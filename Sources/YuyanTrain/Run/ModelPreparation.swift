@@ -19,8 +19,10 @@ struct PreparedModel {
     /// Numbers of the model, adapters excluded.
     let parameterCount: Int
 
-    /// - Parameter path: The model's file or folder.
-    init(_ recipe: Recipe, path: String, device: Device) throws {
+    /// - Parameters:
+    ///   - path: The model's file or folder.
+    ///   - host: What reward functions with models of their own compute with.
+    init(_ recipe: Recipe, path: String, host: RewardHost, device: Device) throws {
         checkpoint = try Checkpoint(path: path, needsWeights: !recipe.model.fromScratch)
         tokenizer = try Tokenizer(checkpoint: checkpoint)
         template = try Self.template(recipe, tokenizer: tokenizer, path: path)
@@ -55,7 +57,8 @@ struct PreparedModel {
             case .kto: UnpairedTrainee(base, recipe: recipe, device: device)
             case .grpo, .rloo, .reinforce, .ppo:
                 try PolicyTrainee(
-                    base, recipe: recipe, tokenizer: tokenizer, place: "recipe", device: device)
+                    base, recipe: recipe, tokenizer: tokenizer, place: "recipe", host: host,
+                    device: device)
             }
         if let start = recipe.model.adapters.first {
             try model.checkAdapter(start)
@@ -69,11 +72,7 @@ struct PreparedModel {
         _ recipe: Recipe, tokenizer: Tokenizer, path: String
     ) throws -> ChatTemplate? {
         if let name = recipe.data.template, isPath(name) {
-            let file = try MappedFile(path: name)
-            let text = file.withBytes { all in
-                all.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
-            }
-            return try ChatTemplate(source: text, name: name)
+            return try ChatTemplate(source: MappedFile(path: name).text, name: name)
         }
         return try tokenizer.chatTemplate.map { try ChatTemplate(source: $0, name: path) }
     }

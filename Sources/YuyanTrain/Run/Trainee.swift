@@ -9,6 +9,12 @@ package protocol Trainee: AnyObject {
     /// The trained numbers, in the order of the optimiser's state.
     var parameters: [Parameter] { get }
 
+    /// Refuses settings that the data cannot satisfy.
+    ///
+    /// - Parameter columns: What rows have beside their prompts.
+    /// - Throws: `RecipeError` naming the setting.
+    func check(columns: Set<String>) throws
+
     /// Shows the data to a method that must know what the model was like before its first step.
     ///
     /// - Parameter batches: All of them, one after the other; nil at the end.
@@ -65,6 +71,7 @@ package protocol Trainee: AnyObject {
 }
 
 extension Trainee {
+    package func check(columns: Set<String>) throws {}
     package func prepare(_ batches: () throws -> TrainingBatch?) throws {}
 
     /// Token by token, as the loss is summed.

@@ -33,11 +33,13 @@ public final class TrainingRun {
     /// - Parameters:
     ///   - modelPath: Where the recipe's model is.
     ///   - fetchedFolder: Where `scripts/fetch-data` puts data sets that recipes then call by name.
+    ///   - otherModelPath: Where another model is that the recipe names, such as a judge.
     ///   - isDry: Only looks: takes no folder, writes nothing.
     ///   - stopSignal: The signal that asked to stop, if one did; asked between micro-batches.
     /// - Throws: What is wrong with recipe, model, data or folder.
     public init(
         _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
+        otherModelPath: @escaping @Sendable (String) throws -> String = { $0 },
         isDry: Bool = false,
         stopSignal: @escaping () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
     ) throws {
@@ -53,12 +55,17 @@ public final class TrainingRun {
         device = Device(
             threads: recipe.model.threads ?? ThreadPool.processorCount,
             precision: recipe.model.precision)
-        model = try PreparedModel(recipe, path: modelPath, device: device)
+        model = try PreparedModel(
+            recipe, path: modelPath,
+            host: RewardHost(
+                device: device, seed: UInt64(recipe.run.seed), modelPath: otherModelPath),
+            device: device)
         for note in model.notes { observe(.note(note)) }
         data = try PreparedData(
             recipe, tokenizer: model.tokenizer, template: model.template,
             vocabularySize: model.decoder.shape.vocabularySize, device: device,
             fetchedFolder: fetchedFolder)
+        if let columns = data.survey?.tally.columns { try model.trainee.check(columns: columns) }
         plan = try data.plan(recipe)
         optimizer = try Optimizer(
             recipe, model.trainee.parameters, folder: isDry ? nil : folder.path)

@@ -72,7 +72,8 @@ struct Train: ParsableCommand {
         let watcher = TrainWatcher(isQuiet: json)
         let run = try TrainingRun(
             source, modelPath: try CachedModels.path(of: source.recipe.model.path),
-            fetchedFolder: CachedModels.folder + "/data", isDry: dryRun,
+            fetchedFolder: CachedModels.folder + "/data",
+            otherModelPath: { try CachedModels.path(of: $0) }, isDry: dryRun,
             stopSignal: { StopSignals.signal }, observe: watcher.observe)
         watcher.introduce(run.summary)
         if dryRun {

@@ -228,6 +228,26 @@ struct AlignmentRunTests {
         #expect(plain.contains("score.weight"))
     }
 
+    @Test("a judge's grades are rewards, whatever the number of threads")
+    func judge() throws {
+        let judge = try JudgeFixture()
+        let reward =
+            "[{name: judge, model: \(judge.path), reason: 0, prompt: '{answer} {completion}'}]"
+        for threads in ["1", "3"] {
+            try train(
+                threads, "grpo",
+                ["--reward_funcs", reward, "--threads", threads, "--val_size", "2"])
+        }
+        let log = try log("1")
+        #expect(try self.log("3") == log)
+        #expect(log.compactMap { $0["rewards/judge/mean"] }.count == 3)
+        #expect(
+            log.compactMap { $0["eval_rewards/judge/mean"] }.allSatisfy { (0...1).contains($0) })
+        let misspelt = reward.replacing("answer", with: "anwser")
+        #expect(refusal("grpo", ["--reward_funcs", misspelt]).contains("nearest: answer"))
+        #expect(itemNames(in: folder.path + "/refused").isEmpty)
+    }
+
     @Test("the reference is the model that training began from")
     func reference() throws {
         try train("first", "dpo", ["--max_steps", "4"])
