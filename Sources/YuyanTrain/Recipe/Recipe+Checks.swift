@@ -48,6 +48,7 @@ extension Recipe {
         try checkRanges(file)
         try checkMethod(file)
         try checkAlignment(file)
+        try RecipeLint.check(self, file: file)
         if data.streaming, optimisation.maximumSteps <= 0 {
             throw .conflict(
                 file: file,

@@ -76,7 +76,10 @@ public final class TrainingRun {
         self.memory = memory
         summary = try RunSummary(
             recipe, model: model, data: data, plan: plan, memory: memory,
-            checkpointing: checkpointing, schedule: LearningRateSchedule(recipe, steps: plan.steps))
+            checkpointing: checkpointing, schedule: LearningRateSchedule(recipe, steps: plan.steps),
+            warnings: RecipeLint.warnings(
+                recipe, try data.facts(recipe, plan: plan, model: model)))
+        for warning in summary.warnings { observe(.note("\(warning)")) }
         guard isDry, let checkpoint = resumption.checkpoint, let saved = resumption.state else {
             return
         }
@@ -194,7 +197,7 @@ public final class TrainingRun {
         // Keys that change no byte of what is there.
         let idle = [
             "output_dir", "threads", "resume_from_checkpoint", "overwrite_output_dir", "do_train",
-            "plot_loss",
+            "plot_loss", "lint_ignore",
         ]
         let before = try RecipeSource(saved: folder.place("recipe.yaml")).recipe
         guard recipe.differences(from: before).allSatisfy({ idle.contains($0.key.name) }) else {

@@ -35,7 +35,8 @@ struct Train: ParsableCommand {
 
             --json prints {outcome, step, output_dir, checkpoint, loss, eval_loss, seconds, \
             memory_predicted, memory_peak, verdict}; with --dry-run {trainable_parameters, \
-            total_parameters, steps, tokens_per_second, seconds, memory_predicted, memory}.
+            total_parameters, steps, tokens_per_second, seconds, memory_predicted, memory, warnings}. \
+            Warnings are settings that are known to fail together (docs/lint.md); they stop nothing.
             """)
 
     @Argument(

@@ -318,6 +318,37 @@ struct AlignmentRunTests {
         }
     }
 
+    @Test("warn of what the data show, before the first step")
+    func warns() throws {
+        func warnings(_ stage: String, _ flags: [String]) throws -> [String] {
+            var notes: [String] = []
+            let run = try TrainingRun(
+                source("warned", stage, flags), modelPath: model, isDry: true
+            ) { event in
+                if case .note(let line) = event { notes.append(line) }
+            }
+            let lines = run.summary.warnings.map(\.description)
+            #expect(notes.filter { $0.hasPrefix("lint ") } == lines)
+            return run.summary.warnings.map(\.name)
+        }
+        let good = folder.file(
+            "good.jsonl",
+            Array(
+                (Self.verdicts.filter { $0.contains("true") }.joined(separator: "\n") + "\n").utf8))
+        let rate = ["--learning_rate", "1e-5"]
+        #expect(try warnings("kto", rate) == [])
+        #expect(try warnings("kto", rate + ["--dataset", good]) == ["kto-one-sided"])
+        #expect(
+            try warnings("kto", rate + ["--dataset", good, "--lint_ignore", "kto-one-sided"]) == [])
+        let answers = folder.file(
+            "long.jsonl", Array(#"{"prompt": "abc", "answer": "abcdefghijklm"}"#.utf8) + [10])
+        let groups = rate + ["--num_generations", "8"]
+        #expect(try warnings("grpo", groups) == [])
+        #expect(try warnings("grpo", groups + ["--dataset", answers]) == ["short-answers"])
+        #expect(try warnings("dpo", rate + ["--warmup_steps", "3"]) == ["warmup-beyond-end"])
+        #expect(!folder.names.contains("warned"))
+    }
+
     @Test("refuse what cannot be learnt from, by name")
     func refuses() throws {
         #expect(refusal("grpo", ["--num_generations", "1"]).contains("num_generations"))
