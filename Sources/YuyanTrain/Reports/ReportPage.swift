@@ -16,6 +16,8 @@ public struct ReportPage: Sendable {
     public var measuredPeak: Int?
     /// Answers before and after.
     public var samples: [Sample]
+    /// What the method adds.
+    public var sections: [ReportSection]
     /// The resolved recipe.
     public var recipe: String
 
@@ -57,8 +59,9 @@ public struct ReportPage: Sendable {
     public init(
         title: String, outcome: String, facts: [(name: String, value: String)], lines: [Line],
         memory: [(part: String, bytes: Int)] = [], measuredPeak: Int? = nil,
-        samples: [Sample] = [], recipe: String
+        samples: [Sample] = [], sections: [ReportSection] = [], recipe: String
     ) {
+        self.sections = sections
         self.title = title
         self.outcome = outcome
         self.facts = facts
@@ -127,9 +130,17 @@ public struct ReportPage: Sendable {
         page += "<h2>Curves · 曲线</h2>\n<div class=\"curves\">\n"
         for chart in charts { if let svg = chart.svg { page += svg + "\n" } }
         page += "</div>\n"
-        page += memorySection + sampleSection
+        page += sections.map(Self.html).joined() + memorySection + sampleSection
         page += "<h2>Recipe · 配置</h2>\n<pre>\(recipe.escaped)</pre>\n</body>\n</html>\n"
         return page
+    }
+
+    private static func html(_ section: ReportSection) -> String {
+        var text = "<h2>\(section.title.escaped)</h2>\n"
+        for line in section.text { text += "<p>\(line.escaped)</p>\n" }
+        text += "<div class=\"curves\">\n"
+        for chart in section.charts { if let svg = chart.svg { text += svg + "\n" } }
+        return text + "</div>\n" + (section.rows.isEmpty ? "" : table(section.rows, numbers: true))
     }
 
     private var charts: [Chart] {
@@ -220,6 +231,7 @@ public struct ReportPage: Sendable {
         svg .grid { stroke: currentColor; opacity: 0.15; }
         svg polyline { fill: none; stroke-width: 1.6; }
         svg polyline.first { stroke: var(--first); } svg polyline.second { stroke: var(--second); }
+        svg polyline.guide { stroke: currentColor; opacity: 0.5; stroke-dasharray: 4 4; }
         svg circle.first, svg .legend.first { fill: var(--first); }
         svg circle.second, svg .legend.second { fill: var(--second); }
         """

@@ -166,7 +166,7 @@ package struct Resumption {
         for checkpoint in try folder.checkpoints().reversed() { try folder.remove(checkpoint) }
         for name in [
             "trainer_state.json", "best", "last", "metrics.jsonl", "recipe.yaml", "report.html",
-            "samples.json", "runs",
+            "samples.json", "reward_report.json", "runs",
         ] {
             try folder.removeItem(name)
         }

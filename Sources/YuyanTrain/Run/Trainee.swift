@@ -51,6 +51,9 @@ package protocol Trainee: AnyObject {
     /// Adds what is known of a validation set only once all of it was evaluated.
     func concludeEvaluation(statistics: inout LossStatistics)
 
+    /// What the method adds to `report.html`.
+    func reportSections() -> [ReportSection]
+
     /// Finds the first operation of a micro-batch whose numbers are not finite; nil if all are.
     func diagnose(_ batch: TrainingBatch, tokensBefore: UInt64) -> NumericalFault?
 
@@ -85,6 +88,7 @@ extension Trainee {
         StepNotes()
     }
     package func concludeEvaluation(statistics: inout LossStatistics) {}
+    package func reportSections() -> [ReportSection] { [] }
     package func tokenCount(of batch: TrainingBatch) -> Int { batch.tokenCount }
 
     package var served: LowRankAdapter? { nil }

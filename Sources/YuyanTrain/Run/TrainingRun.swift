@@ -251,7 +251,7 @@ public final class TrainingRun {
             title: recipe.run.runName ?? folder.path, outcome: outcome.sentence,
             facts: summary.facts, lines: try ReportPage.lines(of: folder.place("metrics.jsonl")),
             memory: memory.parts.map { ($0.name, $0.bytes) }, measuredPeak: ProcessMemory.peak,
-            samples: samples, recipe: recipe.yaml)
+            samples: samples, sections: model.trainee.reportSections(), recipe: recipe.yaml)
     }
 
     // MARK: - Answers

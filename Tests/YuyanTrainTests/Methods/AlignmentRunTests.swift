@@ -228,6 +228,37 @@ struct AlignmentRunTests {
         #expect(plain.contains("score.weight"))
     }
 
+    @Test("a reward model's report is that of its evaluation, also in a run that went on")
+    func rewardReport() throws {
+        let flags = ["--val_size", "4", "--eval_steps", "1"]
+        try train("whole", "rm", flags)
+        let place = folder.path + "/whole"
+        let report = try #require(try RewardReport.read(from: place))
+        let evaluation = try #require(try log("whole").last { $0["eval_loss"] != nil })
+        #expect(report.count == 4 && report.accuracy == evaluation["eval_accuracy"])
+        #expect(report.calibrationError == evaluation["eval_calibration_error"])
+        #expect(report.lengthCorrelation == evaluation["eval_length_correlation"])
+        let page = String(decoding: try folder.bytes("whole/report.html"), as: UTF8.self)
+        #expect(page.contains("Reliability") && page.contains("class=\"guide\""))
+        var stops = 0
+        for polls in 1..<14 {
+            let outcome = try train("cut\(polls)", "rm", flags, stopAfter: polls)
+            if outcome == .finished(step: 3) { continue }
+            stops += 1
+            #expect(try train("cut\(polls)", "rm", flags) == .finished(step: 3))
+            #expect(
+                try folder.bytes("whole/reward_report.json")
+                    == folder.bytes("cut\(polls)/reward_report.json"))
+        }
+        #expect(stops > 3)
+        try train("best", "rm", flags + ["--load_best_model_at_end", "true"])
+        #expect(
+            try folder.bytes("best/reward_report.json")
+                == folder.bytes("best/best/reward_report.json"))
+        try train("plain", "dpo", flags)
+        #expect(!itemNames(in: folder.path + "/plain").contains("reward_report.json"))
+    }
+
     @Test("a judge's grades are rewards, whatever the number of threads")
     func judge() throws {
         let judge = try JudgeFixture()
