@@ -197,7 +197,8 @@ struct JudgeRewardTests {
         "wrong settings are errors that name the key",
         arguments: [
             ("scale: [5, 5]", "two whole numbers"), ("scale: [0, 101]", "at most 100 apart"),
-            ("scale: [1, 2, 3]", "two whole numbers"), ("scale: [0.5, 2]", "whole number"),
+            ("scale: [1, 2, 3]", "two whole numbers"),
+            ("scale: [0.5, 2]", "is [0.5, 2], expected two whole numbers"),
             ("reason: -1", "0 or more"), ("reason: 10001", "at most 10000"),
             ("prompt: 'Grade it'", "{completion}"), ("samples: 65", "at most 64"),
             ("prompt: '{completion}', prompt_file: x", "one of them"),

@@ -96,10 +96,10 @@ final class JudgeReward: RewardFunction {
                 expected: "a file or folder that can be read: "
                     + String(cString: strerror(errno)))
         }
-        let bounds = try settings.value("scale", [0, 10])
-        guard let scale = GradeScale(bounds) else {
+        let bounds = settings.node("scale")
+        guard let scale = GradeScale(bounds.map { [Int]($0) ?? [] } ?? [0, 10]) else {
             throw settings.fault(
-                "scale", "[\(bounds.map { "\($0)" }.joined(separator: ", "))]",
+                "scale", bounds?.inline ?? "nothing",
                 expected:
                     "two whole numbers, the lower first, at most \(GradeScale.mostSteps) apart")
         }
