@@ -159,6 +159,7 @@ struct TrainReport {
             "memory_predicted": .integer(summary.memory.total),
             "memory": .object(
                 summary.memory.parts.map { (key: $0.key, value: .integer($0.bytes)) }),
+            "warnings": .array(summary.warnings.map(\.json)),
         ]
     }
 
@@ -173,6 +174,18 @@ struct TrainReport {
                 "\(peak.memorySize) (\(share < 0 ? "" : "+")\(share.formatted(digits: 1)) %)")
         }
         return "memory\n" + table.text
+    }
+}
+
+extension RecipeLint.Warning {
+    /// Everything but the advice to ignore it.
+    fileprivate var json: JSONOutput {
+        [
+            "name": .string(name),
+            "settings": .object(settings.map { (key: $0.key, value: .string($0.value)) }),
+            "condition": .string(condition), "reason": .string(reason),
+            "advice": .string(advice),
+        ]
     }
 }
 

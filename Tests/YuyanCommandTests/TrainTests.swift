@@ -196,7 +196,7 @@ struct TrainTests {
         #expect(
             json.entries?.map(\.key) == [
                 "trainable_parameters", "total_parameters", "steps", "tokens_per_second", "seconds",
-                "memory_predicted", "memory",
+                "memory_predicted", "memory", "warnings",
             ])
         #expect(try json.int("steps") == 40)
         #expect(!folder.names.contains("dry"))

@@ -78,11 +78,8 @@ final class ConstraintCache: Sendable {
     private func vocabulary() -> ConstraintVocabulary {
         if let known = state.withLock({ $0.vocabulary }) { return known }
         let tokenizer = text.tokenizer
-        let tokens = (0..<Int32(tokenizer.vocabularySize)).map { id -> [UInt8]? in
-            let bytes = tokenizer.isSpecial(id) ? [] : tokenizer.bytes(of: id)
-            return bytes.isEmpty ? nil : bytes
-        }
-        let made = ConstraintVocabulary(tokens: tokens, endTokens: tokenizer.endOfGeneration)
+        let made = ConstraintVocabulary(
+            tokens: tokenizer.textTokens, endTokens: tokenizer.endOfGeneration)
         return state.withLock { state in
             state.vocabulary = state.vocabulary ?? made
             return state.vocabulary ?? made

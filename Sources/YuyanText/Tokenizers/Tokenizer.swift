@@ -235,6 +235,14 @@ public final class Tokenizer: Sendable {
         return bytes
     }
 
+    /// The bytes of every token that writes text, by id; nil for the others, special ones included.
+    package var textTokens: [[UInt8]?] {
+        (0..<Int32(vocabularySize)).map { id in
+            let bytes = isSpecial(id) ? [] : bytes(of: id)
+            return bytes.isEmpty ? nil : bytes
+        }
+    }
+
     /// The text of a token, repaired with U+FFFD if it is a part of a character.
     public func text(of id: Int32) -> String { String(decoding: bytes(of: id), as: UTF8.self) }
 

@@ -44,14 +44,14 @@ final class PolicyTrainee: ModelMethod {
     /// - Parameter makeReader: How calls are found in what the model writes.
     init(
         _ base: ModelTrainee, recipe: Recipe, tokenizer: Tokenizer, template: ChatTemplate? = nil,
-        place: String, device: Device,
+        place: String, host: RewardHost, device: Device,
         makeReader: @escaping TurnReaderMaker = ServedTurnReader.init
     ) throws {
         self.base = base
         self.recipe = recipe
         self.device = device
         loss = PolicyLoss(recipe)
-        scorer = try RolloutScorer(recipe, tokenizer: tokenizer, place: place)
+        scorer = try RolloutScorer(recipe, tokenizer: tokenizer, place: place, host: host)
         let size = base.model.decoder.shape.vocabularySize
         desk =
             recipe.alignment.tools.isEmpty
@@ -86,6 +86,8 @@ final class PolicyTrainee: ModelMethod {
     }
 
     var parameters: [Parameter] { base.parameters + (critic?.parameters ?? []) }
+
+    func check(columns: Set<String>) throws { try scorer.check(columns: columns) }
 
     func prepare(_ batches: () throws -> TrainingBatch?) throws {
         let room = AnswerRoom(recipe, contextLength: base.model.decoder.shape.contextLength)

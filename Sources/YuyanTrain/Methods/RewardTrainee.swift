@@ -17,6 +17,8 @@ final class RewardTrainee: ModelMethod {
     private let padding: Int32?
     /// Pairs of the validation set that is being evaluated.
     private var judged: [ScoredPair] = []
+    /// Of the last evaluation; after `restore` of the last one before the weights were saved.
+    private var report: RewardReport?
 
     /// - Parameter padding: The token that batches are filled with: see `GroupPass.judgedRow`.
     init(_ base: ModelTrainee, recipe: Recipe, padding: Int32?, device: Device) {
@@ -77,16 +79,38 @@ final class RewardTrainee: ModelMethod {
     /// How far scores can be trusted as chances, and whether they pay for length.
     func concludeEvaluation(statistics: inout LossStatistics) {
         defer { judged = [] }
-        let (calibration, bias) = (RewardCalibration(judged), LengthBias(judged))
+        guard let found = RewardReport(judged) else { return }
+        report = found
         for (name, value) in [
-            ("calibration_error", calibration.expectedError),
-            ("length_correlation", bias.correlation),
-            ("accuracy_longer", bias.accuracyOfLonger),
-            ("accuracy_shorter", bias.accuracyOfShorter),
+            ("calibration_error", found.calibrationError),
+            ("length_correlation", found.lengthCorrelation),
+            ("accuracy_longer", found.accuracyOfLonger),
+            ("accuracy_shorter", found.accuracyOfShorter),
         ] {
             if let value { statistics.add(name, value) }
         }
     }
+
+    func reportSections() -> [ReportSection] { report.map { [ReportSection($0)] } ?? [] }
+
+    // MARK: - Files
+
+    func save(to folder: String) throws {
+        try base.save(to: folder)
+        try report?.write(to: folder)
+    }
+
+    func export(to folder: String, as type: ElementType) throws {
+        try base.export(to: folder, as: type)
+        try report?.write(to: folder)
+    }
+
+    func restore(from folder: String) throws {
+        try base.restore(from: folder)
+        report = try RewardReport.read(from: folder)
+    }
+
+    // MARK: - Scores
 
     /// Scores `[n, 1]` of all answers, or of all steps of all answers, in order.
     private func scores(_ pass: GroupPass, _ samples: [TrainingSample]) -> Tensor {

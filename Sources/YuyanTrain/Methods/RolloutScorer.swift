@@ -149,7 +149,7 @@ final class RolloutScorer {
     private var fault: String?
     private var faultCount = 0
 
-    init(_ recipe: Recipe, tokenizer: Tokenizer, place: String) throws {
+    init(_ recipe: Recipe, tokenizer: Tokenizer, place: String, host: RewardHost) throws {
         self.tokenizer = tokenizer
         masksTruncated = recipe.alignment.masksTruncated
         hasTools = !recipe.alignment.tools.isEmpty
@@ -159,7 +159,12 @@ final class RolloutScorer {
             ? nil
             : try RewardSet(
                 recipe.alignment.rewards, weights: recipe.alignment.rewardWeights,
-                policy: recipe.alignment.rewardFaults, place: place)
+                policy: recipe.alignment.rewardFaults, place: place, host: host)
+    }
+
+    /// Refuses rewards that read columns which no row has.
+    func check(columns: Set<String>) throws(RecipeError) {
+        for function in rewards?.functions ?? [] { try function.check(columns: columns) }
     }
 
     /// What each answer earned.

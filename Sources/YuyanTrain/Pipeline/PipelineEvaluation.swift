@@ -79,12 +79,16 @@ public struct PipelineEvaluation: Sendable {
     /// - Returns: The figures, under the names of a run's evaluations; nil if somebody asked to stop.
     /// - Throws: What is wrong with model or data.
     func figures(
-        _ recipe: Recipe, modelPath: String, fetchedFolder: String?, stopSignal: () -> Int32?,
-        progress: (Int, Int) -> Void
+        _ recipe: Recipe, modelPath: @escaping @Sendable (String) throws -> String,
+        fetchedFolder: String?, stopSignal: () -> Int32?, progress: (Int, Int) -> Void
     ) throws -> [(name: String, value: Double)]? {
         let device = Device(recipe)
-        let model = try PreparedModel(recipe, path: modelPath, device: device)
-        let trainee = try model.trainee(recipe, device: device)
+        let model = try PreparedModel(recipe, path: modelPath(recipe.model.path), device: device)
+        let trainee = try model.trainee(
+            recipe,
+            host: RewardHost(
+                device: device, seed: UInt64(recipe.run.seed), modelPath: modelPath),
+            device: device)
         let data = try PreparedData(
             recipe, tokenizer: model.tokenizer, template: model.template,
             vocabularySize: model.decoder.shape.vocabularySize, device: device,

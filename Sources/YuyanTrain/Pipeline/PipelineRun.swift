@@ -20,7 +20,7 @@ public final class PipelineRun {
     private let selection: PipelineSelection
     private let folder: RunFolder
     private let lock: RunLock?
-    private let modelPath: (String) throws -> String
+    private let modelPath: @Sendable (String) throws -> String
     private let fetchedFolder: String?
     private let stopSignal: () -> Int32?
     private let observe: (PipelineEvent) -> Void
@@ -39,7 +39,7 @@ public final class PipelineRun {
     ///   made by a stage.
     public init(
         _ source: PipelineSource, selection: PipelineSelection = .unfinished,
-        modelPath: @escaping (String) throws -> String, fetchedFolder: String? = nil,
+        modelPath: @escaping @Sendable (String) throws -> String, fetchedFolder: String? = nil,
         isDry: Bool = false, stopSignal: @escaping () -> Int32? = { nil },
         observe: @escaping (PipelineEvent) -> Void
     ) throws {
@@ -246,7 +246,7 @@ public final class PipelineRun {
         ProcessMemory.forgetPeak()
         let run = try StageRun(
             recipeSource, modelPath: modelPath(stage.recipe.model.path),
-            fetchedFolder: fetchedFolder, stopSignal: stopSignal
+            fetchedFolder: fetchedFolder, otherModelPath: modelPath, stopSignal: stopSignal
         ) { [self] event in
             if isOld, event.meansSteps {
                 isOld = false
@@ -345,8 +345,7 @@ public final class PipelineRun {
         _ recipe: Recipe, _ evaluation: PipelineEvaluation, at place: PipelinePlace?
     ) throws -> [(name: String, value: Double)]? {
         let figures = try evaluation.figures(
-            recipe, modelPath: modelPath(recipe.model.path), fetchedFolder: fetchedFolder,
-            stopSignal: stopSignal
+            recipe, modelPath: modelPath, fetchedFolder: fetchedFolder, stopSignal: stopSignal
         ) { done, count in observe(.evaluating(place, done: done, of: count)) }
         if let figures { observe(.evaluated(place, figures)) }
         return figures
@@ -424,7 +423,8 @@ public final class PipelineRun {
             let place = place(first.index)
             let run = try StageRun(
                 recipeSource, modelPath: modelPath(stage.recipe.model.path),
-                fetchedFolder: fetchedFolder, isDry: true, stopSignal: stopSignal
+                fetchedFolder: fetchedFolder, otherModelPath: modelPath, isDry: true,
+                stopSignal: stopSignal
             ) { [observe] in observe(.stage(place, $0)) }
             observe(.began(place, run.summary, reason: nil))
             return PipelineOutlook(

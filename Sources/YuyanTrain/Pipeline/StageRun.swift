@@ -7,19 +7,22 @@ enum StageRun {
     ///
     /// - Throws: What `TrainingRun` and `SamplingRun` throw.
     init(
-        _ source: RecipeSource, modelPath: String, fetchedFolder: String?, isDry: Bool = false,
+        _ source: RecipeSource, modelPath: String, fetchedFolder: String?,
+        otherModelPath: @escaping @Sendable (String) throws -> String, isDry: Bool = false,
         stopSignal: @escaping () -> Int32?, observe: @escaping (RunEvent) -> Void
     ) throws {
         self =
             source.recipe.method.stage.trains
             ? .training(
                 try TrainingRun(
-                    source, modelPath: modelPath, fetchedFolder: fetchedFolder, isDry: isDry,
-                    stopSignal: stopSignal, observe: observe))
+                    source, modelPath: modelPath, fetchedFolder: fetchedFolder,
+                    otherModelPath: otherModelPath, isDry: isDry, stopSignal: stopSignal,
+                    observe: observe))
             : .sampling(
                 try SamplingRun(
-                    source, modelPath: modelPath, fetchedFolder: fetchedFolder, isDry: isDry,
-                    stopSignal: stopSignal, observe: observe))
+                    source, modelPath: modelPath, fetchedFolder: fetchedFolder,
+                    otherModelPath: otherModelPath, isDry: isDry, stopSignal: stopSignal,
+                    observe: observe))
     }
 
     var summary: StageSummary {

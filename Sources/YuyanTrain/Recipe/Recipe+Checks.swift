@@ -4,7 +4,7 @@ extension Recipe {
     /// Keys that hold paths, in which `${NAME}` and a leading `~` are replaced.
     static let pathKeys: Set<String> = [
         "model_name_or_path", "adapter_name_or_path", "dataset", "eval_dataset", "dataset_dir",
-        "output_dir", "resume_from_checkpoint",
+        "output_dir", "resume_from_checkpoint", "reward_model", "reference_cache",
     ]
 
     /// A path with `${NAME}` and a leading `~` replaced; `$${` stands for `${`.
@@ -57,6 +57,9 @@ extension Recipe {
         data.sets = try data.sets.map { try expanded($0, "dataset") }
         data.evaluationSets = try data.evaluationSets.map { try expanded($0, "eval_dataset") }
         data.folder = try expanded(data.folder, "dataset_dir")
+        alignment.rewardModel = try expanded(alignment.rewardModel, "reward_model")
+        alignment.referenceCache = try expanded(alignment.referenceCache, "reference_cache")
+        alignment.rewards = try alignment.rewards.mapPaths { try expanded($0, "reward_funcs") }
         run.outputFolder = try expanded(run.outputFolder, "output_dir")
         run.resumeFrom = try run.resumeFrom.map { try expanded($0, "resume_from_checkpoint") }
         while run.outputFolder.count > 1, run.outputFolder.hasSuffix("/") {
@@ -70,6 +73,7 @@ extension Recipe {
         try checkRanges(file)
         try checkMethod(file)
         try checkAlignment(file)
+        try RecipeLint.check(self, file: file)
         if data.streaming, optimisation.maximumSteps <= 0 {
             throw .conflict(
                 file: file,

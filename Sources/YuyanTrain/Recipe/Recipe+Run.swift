@@ -49,6 +49,8 @@ extension Recipe {
         public var plotsLoss = false
         /// Answers drawn before and after training for the report.
         public var reportSamples = 2
+        /// Rules of `RecipeLint` that say nothing.
+        public var ignoredRules: [String] = []
 
         /// The defaults; no folder.
         public init() {}
@@ -111,6 +113,9 @@ extension Recipe {
         RecipeKey(
             "report_samples", \.run.reportSamples, .free,
             "Prompts answered before and after training, for report.html."),
+        RecipeKey(
+            "lint_ignore", \.run.ignoredRules, .free,
+            "Warnings that are not given, by their names in docs/lint.md."),
     ]
 }
 

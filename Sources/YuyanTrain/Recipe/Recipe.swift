@@ -42,7 +42,7 @@ public struct Recipe: Sendable, Hashable {
     /// Keys that change no byte of a run that has ended.
     static let idleKeys: Set<String> = [
         "output_dir", "threads", "resume_from_checkpoint", "overwrite_output_dir", "do_train",
-        "plot_loss",
+        "plot_loss", "lint_ignore",
     ]
 
     /// A key with two values.

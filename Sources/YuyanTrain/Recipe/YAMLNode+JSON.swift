@@ -1,22 +1,17 @@
 import YuyanFormats
 
 extension YAMLNode {
-    /// The value as JSON: a plain word that JSON knows is what JSON means by it.
-    var json: String {
+    /// The value as JSON that reads back to an equal node, but for a number's way of being written.
+    var json: JSONOutput {
         switch self {
-        case _ where isNull: return "null"
-        case .scalar(let text, let isQuoted, _):
-            if !isQuoted, let known = try? JSONDocument(bytes: Array(text.utf8), name: "scalar"),
-                known.root.kind == .number || known.root.kind == .bool
-            {
-                return text
-            }
-            return JSONOutput.string(text).description
-        case .sequence(let items, _): return "[" + items.map(\.json).joined(separator: ",") + "]"
-        case .mapping(let entries, _):
-            return "{"
-                + entries.map { JSONOutput.string($0.key).description + ":" + $0.value.json }
-                .joined(separator: ",") + "}"
+        case .sequence(let items, _): return .array(items.map(\.json))
+        case .mapping(let entries, _): return .object(entries.map { ($0.key, $0.value.json) })
+        case _ where isNull: return .null
+        case .scalar(let text, true, _): return .string(text)
+        case .scalar(let text, false, _):
+            if let number = Int(text) { return .integer(number) }
+            if let number = Double(self) { return .double(number) }
+            return text == "true" || text == "false" ? .bool(text == "true") : .string(text)
         }
     }
 }

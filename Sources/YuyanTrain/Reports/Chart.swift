@@ -6,10 +6,28 @@ struct Chart {
         /// A class of the page's style sheet, which gives the colour.
         let style: String
         let points: [(x: Double, y: Double)]
+        /// A word for each point, which is then drawn as such; none for a curve alone.
+        var labels: [String] = []
+
+        /// Without points that cannot be drawn.
+        fileprivate var finite: Series {
+            let places = points.indices.filter { points[$0].x.isFinite && points[$0].y.isFinite }
+            return Series(
+                name: name, style: style, points: places.map { points[$0] },
+                labels: labels.isEmpty ? [] : places.map { labels[$0] })
+        }
+    }
+
+    /// What is counted from left to right.
+    enum Horizontal {
+        /// Steps, which are whole.
+        case steps
+        case numbers
     }
 
     let title: String
     let series: [Series]
+    var horizontal = Horizontal.steps
 
     private static let width = 640.0
     private static let height = 260.0
@@ -22,17 +40,13 @@ struct Chart {
 
     /// The picture; nil if there is nothing finite to draw.
     var svg: String? {
-        let finite = series.map { series in
-            Series(
-                name: series.name, style: series.style,
-                points: series.points.filter { $0.x.isFinite && $0.y.isFinite })
-        }.filter { !$0.points.isEmpty }
+        let finite = series.map(\.finite).filter { !$0.points.isEmpty }
         let all = finite.flatMap(\.points)
         guard let firstX = all.map(\.x).min(), let lastX = all.map(\.x).max(),
             let lowest = all.map(\.y).min(), let highest = all.map(\.y).max()
         else { return nil }
         let vertical = Axis(from: lowest, to: highest, ticks: 5)
-        let horizontal = Axis(from: firstX, to: lastX, ticks: 8)
+        let places = Axis(from: firstX, to: lastX, ticks: 8)
         func x(_ value: Double) -> Double {
             let span = max(lastX - firstX, 1e-12)
             return Self.left + (value - firstX) / span * (Self.width - Self.left - Self.right)
@@ -51,15 +65,23 @@ struct Chart {
                 + "<text class=\"tick end\" x=\"\((Self.left - 6).svg)\" y=\"\((y(tick) + 4).svg)\">"
                 + "\(tick.shortText)</text>\n"
         }
-        // Steps are whole.
-        for tick in horizontal.ticks
-        where tick >= firstX && tick <= lastX && tick == tick.rounded() {
+        for tick in places.ticks
+        where tick >= firstX && tick <= lastX && (horizontal == .numbers || tick == tick.rounded())
+        {
             svg +=
                 "<text class=\"tick middle\" x=\"\(x(tick).svg)\" "
                 + "y=\"\((Self.height - 12).svg)\">\(tick.shortText)</text>\n"
         }
         for series in finite {
-            let points = Self.thinned(series.points)
+            let points = series.labels.isEmpty ? Self.thinned(series.points) : series.points
+            for (point, label) in zip(points, series.labels) {
+                svg +=
+                    "<circle class=\"\(series.style)\" cx=\"\(x(point.x).svg)\" "
+                    + "cy=\"\(y(point.y).svg)\" r=\"3\"/>"
+                    + "<text class=\"tick middle\" x=\"\(x(point.x).svg)\" "
+                    + "y=\"\((y(point.y) - 7).svg)\">\(label.escaped)</text>\n"
+            }
+            if points.count == 1, !series.labels.isEmpty { continue }
             if points.count == 1 {
                 svg +=
                     "<circle class=\"\(series.style)\" cx=\"\(x(points[0].x).svg)\" "

@@ -16,6 +16,8 @@ public struct ReportPage: Sendable {
     public var measuredPeak: Int?
     /// Answers before and after.
     public var samples: [Sample]
+    /// What the method adds.
+    public var sections: [ReportSection]
     /// The resolved recipe.
     public var recipe: String
 
@@ -57,8 +59,9 @@ public struct ReportPage: Sendable {
     public init(
         title: String, outcome: String, facts: [(name: String, value: String)], lines: [Line],
         memory: [(part: String, bytes: Int)] = [], measuredPeak: Int? = nil,
-        samples: [Sample] = [], recipe: String
+        samples: [Sample] = [], sections: [ReportSection] = [], recipe: String
     ) {
+        self.sections = sections
         self.title = title
         self.outcome = outcome
         self.facts = facts
@@ -107,7 +110,8 @@ public struct ReportPage: Sendable {
         let verdict = verdict.text
         body +=
             "<p>\(verdict.english.escaped)<br><span lang=\"zh\">\(verdict.chinese.escaped)</span></p>\n"
-        body += Self.curves(charts) + memorySection + sampleSection
+        body +=
+            Self.curves(charts) + sections.map(Self.html).joined() + memorySection + sampleSection
         return Self.document(title, outcome: outcome, facts: facts, body: body, recipe: recipe)
     }
 
@@ -146,6 +150,14 @@ public struct ReportPage: Sendable {
     static func curves(_ charts: [Chart]) -> String {
         let pictures = charts.compactMap(\.svg).map { $0 + "\n" }.joined()
         return "<h2>Curves · 曲线</h2>\n<div class=\"curves\">\n\(pictures)</div>\n"
+    }
+
+    private static func html(_ section: ReportSection) -> String {
+        var text = "<h2>\(section.title.escaped)</h2>\n"
+        for line in section.text { text += "<p>\(line.escaped)</p>\n" }
+        text += "<div class=\"curves\">\n"
+        for chart in section.charts { if let svg = chart.svg { text += svg + "\n" } }
+        return text + "</div>\n" + (section.rows.isEmpty ? "" : table(section.rows, numbers: true))
     }
 
     private var charts: [Chart] {
@@ -236,6 +248,7 @@ public struct ReportPage: Sendable {
         svg .grid { stroke: currentColor; opacity: 0.15; }
         svg polyline { fill: none; stroke-width: 1.6; }
         svg polyline.first { stroke: var(--first); } svg polyline.second { stroke: var(--second); }
+        svg polyline.guide { stroke: currentColor; opacity: 0.5; stroke-dasharray: 4 4; }
         svg circle.first, svg .legend.first { fill: var(--first); }
         svg circle.second, svg .legend.second { fill: var(--second); }
         """

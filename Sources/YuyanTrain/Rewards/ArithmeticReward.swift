@@ -9,7 +9,8 @@ import YuyanFormats
 struct ArithmeticReward: RewardFunction {
     let name: String
     /// The columns that may hold the reference; the first that the row has counts.
-    var columns = ["answer", "solution", "target"]
+    var columns = Self.usualColumns
+    static let usualColumns = ["answer", "solution", "target"]
     /// Where the answer is looked for.
     var place = AnswerPlace.anywhere
     /// Whether fractions count that are not in lowest terms.

@@ -140,6 +140,6 @@ extension JSONSchemaReward: ConfiguredReward {
     /// A schema in YAML, or the text of one in JSON.
     private static func json(_ node: YAMLNode) -> String {
         if case .scalar(let text, _, _) = node { return text }
-        return node.json
+        return node.json.description
     }
 }

@@ -119,7 +119,8 @@ extension LengthReward: ConfiguredReward {
             cosine.correct.shortest = try settings.value(
                 "max_value_correct", cosine.correct.shortest)
             if let node = settings.node("correct_by") {
-                cosine.verdict = try RecipeRewards.function(node, place: settings.place)
+                cosine.verdict = try RecipeRewards.function(
+                    node, place: settings.place, host: settings.host)
             }
             self.init(name: settings.label, .cosine(cosine))
         }

@@ -9,6 +9,11 @@ package protocol RewardFunction: Sendable {
     ///
     /// - Throws: `PartialRewards` if only some rows have no score; anything else means all of them.
     func scores(_ completions: [ScoredCompletion]) throws -> [Double?]
+
+    /// Refuses settings that no row can satisfy, before anything is scored.
+    ///
+    /// - Parameter columns: The columns that rows of the data have beside the prompt.
+    func check(columns: Set<String>) throws(RecipeError)
 }
 
 /// A completion and what reward functions may know of it.
@@ -73,6 +78,8 @@ package struct PartialRewards: Error, Sendable, CustomStringConvertible {
 }
 
 extension RewardFunction {
+    package func check(columns: Set<String>) throws(RecipeError) {}
+
     /// Scores row by row; a row whose scoring throws is a fault of that row alone.
     func eachScore(
         _ completions: [ScoredCompletion], _ score: (ScoredCompletion) throws -> Double?

@@ -16,6 +16,8 @@ struct RewardSettings {
     private let list: String
     private let kind: String
     let place: String
+    /// What the run lends.
+    let host: RewardHost
     private let entries: [YAMLNode.Entry]
     private var known: [String]
 
@@ -24,9 +26,10 @@ struct RewardSettings {
     ///   - known: Keys that were read already.
     init(
         list: String = "reward_funcs", kind: String, label: String, place: String,
-        entries: [YAMLNode.Entry], known: [String]
+        host: RewardHost = RewardHost(), entries: [YAMLNode.Entry], known: [String]
     ) {
         self.list = list
+        self.host = host
         self.kind = kind
         self.label = label
         self.place = place
@@ -108,24 +111,75 @@ public struct RecipeRewards: Sendable, Hashable {
     public init(_ nodes: [YAMLNode] = []) { self.nodes = nodes }
 
     /// All kinds that are built in.
-    private static let kinds: [any ConfiguredReward.Type] = [
+    private static let builtIn: [any ConfiguredReward.Type] = [
         ArithmeticReward.self, ChoiceReward.self, RegexReward.self, JSONSchemaReward.self,
         FormatReward.self, LengthReward.self, RepetitionReward.self, ProgramReward.self,
+        JudgeReward.self,
     ]
 
     /// Builds the functions.
     ///
-    /// - Parameter place: The recipe, or file and line of the key, for messages.
+    /// - Parameters:
+    ///   - place: The recipe, or file and line of the key, for messages.
+    ///   - host: What functions with models of their own compute with.
     /// - Throws: `RecipeError` naming the entry's kind and key.
-    package func functions(place: String) throws(RecipeError) -> [any RewardFunction] {
+    package func functions(
+        place: String, host: RewardHost = RewardHost()
+    ) throws(RecipeError) -> [any RewardFunction] {
         var functions: [any RewardFunction] = []
-        for node in nodes { functions.append(try Self.function(node, place: place)) }
+        for node in nodes { functions.append(try Self.function(node, place: place, host: host)) }
         return functions
     }
 
+    /// Each entry with its paths changed, such as to replace `~`.
+    func mapPaths(_ change: (String) throws -> String) rethrows -> RecipeRewards {
+        RecipeRewards(
+            try nodes.map { node in
+                guard case .mapping(let entries, let line) = node else { return node }
+                return .mapping(
+                    try entries.map { entry in
+                        guard Self.pathKeys.contains(entry.key),
+                            case .scalar(let text, let isQuoted, let line) = entry.value
+                        else { return entry }
+                        return YAMLNode.Entry(
+                            key: entry.key,
+                            value: .scalar(try change(text), isQuoted: isQuoted, line: line),
+                            line: entry.line)
+                    }, line: line)
+            })
+    }
+
+    private static let pathKeys: Set = [
+        "model", "program", "prompt_file", "schema_file", "template",
+    ]
+
+    /// The kind of each entry, whether or not there is such a kind.
+    var kinds: [String] {
+        nodes.map { node in
+            switch node {
+            case .mapping(let entries, _):
+                entries.last { $0.key == "name" }.flatMap { String($0.value) } ?? "program"
+            case .scalar(let text, _, _): text
+            case .sequence: ""
+            }
+        }
+    }
+
+    /// The text of a setting of the first entry of a kind that has it.
+    func setting(_ key: String, of kind: String) -> String? {
+        for (node, found) in zip(nodes, kinds) where found == kind {
+            guard case .mapping(let entries, _) = node,
+                let value = entries.last(where: { $0.key == key })?.value
+            else { continue }
+            return String(value)
+        }
+        return nil
+    }
+
     /// Builds one function from its name or its mapping.
-    static func function(_ node: YAMLNode, place: String) throws(RecipeError) -> any RewardFunction
-    {
+    static func function(
+        _ node: YAMLNode, place: String, host: RewardHost = RewardHost()
+    ) throws(RecipeError) -> any RewardFunction {
         var place = place
         if node.line > 0 { place = "\(place.prefixBeforeLine):\(node.line)" }
         var entries: [YAMLNode.Entry] = []
@@ -155,8 +209,8 @@ public struct RecipeRewards: Sendable, Hashable {
                 place: place, key: "reward_funcs", found: "a list in the list",
                 expected: "names or mappings")
         }
-        guard let type = kinds.first(where: { $0.kind == kind }) else {
-            let names = kinds.map { $0.kind }
+        guard let type = builtIn.first(where: { $0.kind == kind }) else {
+            let names = builtIn.map { $0.kind }
             let nearest = nearestNames(to: kind, in: names)
             throw .badValue(
                 place: place, key: "reward_funcs", found: "'\(kind)'",
@@ -173,7 +227,7 @@ public struct RecipeRewards: Sendable, Hashable {
             label = text
         }
         var settings = RewardSettings(
-            kind: kind, label: label, place: place, entries: entries,
+            kind: kind, label: label, place: place, host: host, entries: entries,
             known: ["name", "label"])
         let function = try type.init(&settings)
         try settings.finish()
@@ -205,10 +259,11 @@ extension RewardSet {
     ///
     /// - Throws: `RecipeError` for a function's settings, `RewardError` for the set as a whole.
     package init(
-        _ rewards: RecipeRewards, weights: [Double], policy: RewardFaultPolicy, place: String
+        _ rewards: RecipeRewards, weights: [Double], policy: RewardFaultPolicy, place: String,
+        host: RewardHost = RewardHost()
     ) throws {
         try self.init(
-            try rewards.functions(place: place), weights: weights.isEmpty ? nil : weights,
-            policy: policy)
+            try rewards.functions(place: place, host: host),
+            weights: weights.isEmpty ? nil : weights, policy: policy)
     }
 }

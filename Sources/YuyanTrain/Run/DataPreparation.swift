@@ -1,4 +1,5 @@
 import YuyanFormats
+import YuyanNN
 import YuyanTensor
 import YuyanText
 
@@ -75,6 +76,48 @@ struct PreparedData {
                     return count
                 }
             })
+    }
+}
+
+extension PreparedData {
+    /// What rules of `RecipeLint` ask about data and model.
+    func facts(_ recipe: Recipe, plan: StepPlan, model: PreparedModel) throws -> LintFacts {
+        var facts = LintFacts()
+        facts.steps = plan.steps
+        facts.contextLength = model.decoder.shape.contextLength
+        if recipe.method.stage.writesAnswers {
+            facts.longReferenceShare = try longReferenceShare(recipe, model.tokenizer)
+        }
+        guard let tally = survey?.tally else { return facts }
+        facts.epochs = plan.passes
+        facts.samples = tally.samples
+        facts.longest = tally.longest
+        facts.desirable = tally.desirable
+        facts.undesirable = tally.undesirable
+        return facts
+    }
+
+    /// Prompts whose answers in the data are measured.
+    private static let measuredPrompts = 256
+
+    /// Share of the first answers in the data that are longer than answers may be; nil if there are
+    /// none.
+    private func longReferenceShare(_ recipe: Recipe, _ tokenizer: Tokenizer) throws -> Double? {
+        let loader = try data.loader(.training, epochs: 1)
+        var (seen, measured, long) = (0, 0, 0)
+        while seen < Self.measuredPrompts, let batch = try loader.next()?.batch {
+            for case .prompt(let row)? in batch.samples.map(\.companion) {
+                seen += 1
+                let answers = ArithmeticReward.usualColumns.compactMap { name in
+                    row.columns.last { $0.key == name }?.value.string
+                }
+                guard let text = answers.first else { continue }
+                measured += 1
+                let count = tokenizer.encode(text, addSpecial: false).count
+                if count > recipe.alignment.completionLength { long += 1 }
+            }
+        }
+        return measured == 0 ? nil : Double(long) / Double(measured)
     }
 }
 

@@ -46,10 +46,13 @@ struct PreparedModel {
 
     /// What the recipe's method trains, at its beginning or at the adapter that it goes on from.
     ///
-    /// - Parameter makeReader: How calls of tools are found in what the model writes.
+    /// - Parameters:
+    ///   - host: What reward functions with models of their own compute with.
+    ///   - makeReader: How calls of tools are found in what the model writes.
     /// - Precondition: The stage trains something.
     func trainee(
-        _ recipe: Recipe, device: Device, makeReader: @escaping TurnReaderMaker
+        _ recipe: Recipe, host: RewardHost, device: Device,
+        makeReader: @escaping TurnReaderMaker = ServedTurnReader.init
     ) throws -> any Trainee {
         let base = ModelTrainee(
             model, recipe: recipe, device: device,
@@ -69,7 +72,7 @@ struct PreparedModel {
             case .grpo, .rloo, .reinforce, .ppo:
                 try PolicyTrainee(
                     base, recipe: recipe, tokenizer: tokenizer, template: template, place: "recipe",
-                    device: device, makeReader: makeReader)
+                    host: host, device: device, makeReader: makeReader)
             case .sample: preconditionFailure("stage sample trains nothing")
             }
         if let start = recipe.model.adapters.first {
@@ -85,11 +88,7 @@ struct PreparedModel {
         _ recipe: Recipe, tokenizer: Tokenizer, path: String
     ) throws -> ChatTemplate? {
         if let name = recipe.data.template, isPath(name) {
-            let file = try MappedFile(path: name)
-            let text = file.withBytes { all in
-                all.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
-            }
-            return try ChatTemplate(source: text, name: name)
+            return try ChatTemplate(source: MappedFile(path: name).text, name: name)
         }
         return try tokenizer.chatTemplate.map { try ChatTemplate(source: $0, name: path) }
     }

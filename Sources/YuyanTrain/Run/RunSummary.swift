@@ -17,13 +17,16 @@ public struct RunSummary: Sendable {
     public let totalParameters: Int
     /// Of the whole run.
     public let steps: Int
+    /// Settings that are known to fail together.
+    public let warnings: [RecipeLint.Warning]
 
     init(
         _ recipe: Recipe, model: PreparedModel, trainee: any Trainee, data: PreparedData,
         plan: StepPlan, memory: MemoryPrediction, checkpointing: Bool,
-        schedule: LearningRateSchedule
+        schedule: LearningRateSchedule, warnings: [RecipeLint.Warning]
     ) throws {
         self.memory = memory
+        self.warnings = warnings
         steps = plan.steps
         let trained = trainee.parameters.reduce(0) { $0 + $1.count }
         let isAdapter = recipe.method.type == .lora

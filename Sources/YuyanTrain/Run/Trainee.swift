@@ -9,6 +9,12 @@ package protocol Trainee: AnyObject {
     /// The trained numbers, in the order of the optimiser's state.
     var parameters: [Parameter] { get }
 
+    /// Refuses settings that the data cannot satisfy.
+    ///
+    /// - Parameter columns: What rows have beside their prompts.
+    /// - Throws: `RecipeError` naming the setting.
+    func check(columns: Set<String>) throws
+
     /// Shows the data to a method that must know what the model was like before its first step.
     ///
     /// - Parameter batches: All of them, one after the other; nil at the end.
@@ -45,6 +51,9 @@ package protocol Trainee: AnyObject {
     /// Adds what is known of a validation set only once all of it was evaluated.
     func concludeEvaluation(statistics: inout LossStatistics)
 
+    /// What the method adds to `report.html`.
+    func reportSections() -> [ReportSection]
+
     /// Finds the first operation of a micro-batch whose numbers are not finite; nil if all are.
     func diagnose(_ batch: TrainingBatch, tokensBefore: UInt64) -> NumericalFault?
 
@@ -68,6 +77,7 @@ package protocol Trainee: AnyObject {
 }
 
 extension Trainee {
+    package func check(columns: Set<String>) throws {}
     package func prepare(_ batches: () throws -> TrainingBatch?) throws {}
 
     /// Token by token, as the loss is summed.
@@ -81,6 +91,7 @@ extension Trainee {
         StepNotes()
     }
     package func concludeEvaluation(statistics: inout LossStatistics) {}
+    package func reportSections() -> [ReportSection] { [] }
     package func tokenCount(of batch: TrainingBatch) -> Int { batch.tokenCount }
 
     package var served: LowRankAdapter? { nil }

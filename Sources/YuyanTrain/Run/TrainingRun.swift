@@ -34,22 +34,26 @@ public final class TrainingRun {
     /// - Parameters:
     ///   - modelPath: Where the recipe's model is.
     ///   - fetchedFolder: Where `scripts/fetch-data` puts data sets that recipes then call by name.
+    ///   - otherModelPath: Where another model is that the recipe names, such as a judge.
     ///   - isDry: Only looks: takes no folder, writes nothing.
     ///   - stopSignal: The signal that asked to stop, if one did; asked between micro-batches.
     /// - Throws: What is wrong with recipe, model, data or folder.
     public convenience init(
         _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
+        otherModelPath: @escaping @Sendable (String) throws -> String = { $0 },
         isDry: Bool = false,
         stopSignal: @escaping () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
     ) throws {
         try self.init(
-            source, modelPath: modelPath, fetchedFolder: fetchedFolder, isDry: isDry,
-            makeReader: ServedTurnReader.init, stopSignal: stopSignal, observe: observe)
+            source, modelPath: modelPath, fetchedFolder: fetchedFolder,
+            otherModelPath: otherModelPath, isDry: isDry, makeReader: ServedTurnReader.init,
+            stopSignal: stopSignal, observe: observe)
     }
 
     /// - Parameter makeReader: How calls of tools are found in what the model writes.
     init(
         _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
+        otherModelPath: @escaping @Sendable (String) throws -> String = { $0 },
         isDry: Bool = false, makeReader: @escaping TurnReaderMaker,
         stopSignal: @escaping () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
     ) throws {
@@ -67,11 +71,16 @@ public final class TrainingRun {
         for note in model.notes { observe(.note(note)) }
         var quiet = recipe
         if isDry { quiet.alignment.referenceCache = "none" }
-        trainee = try model.trainee(quiet, device: device, makeReader: makeReader)
+        trainee = try model.trainee(
+            quiet,
+            host: RewardHost(
+                device: device, seed: UInt64(recipe.run.seed), modelPath: otherModelPath),
+            device: device, makeReader: makeReader)
         data = try PreparedData(
             recipe, tokenizer: model.tokenizer, template: model.template,
             vocabularySize: model.decoder.shape.vocabularySize, device: device,
             fetchedFolder: fetchedFolder)
+        if let columns = data.survey?.tally.columns { try trainee.check(columns: columns) }
         plan = try data.plan(recipe)
         optimizer = try Optimizer(
             recipe, trainee.parameters, folder: isDry ? nil : folder.path)
@@ -82,7 +91,10 @@ public final class TrainingRun {
         self.memory = memory
         summary = try RunSummary(
             recipe, model: model, trainee: trainee, data: data, plan: plan, memory: memory,
-            checkpointing: checkpointing, schedule: LearningRateSchedule(recipe, steps: plan.steps))
+            checkpointing: checkpointing, schedule: LearningRateSchedule(recipe, steps: plan.steps),
+            warnings: RecipeLint.warnings(
+                recipe, try data.facts(recipe, plan: plan, model: model)))
+        for warning in summary.warnings { observe(.note("\(warning)")) }
         guard isDry, let checkpoint = resumption.checkpoint, let saved = resumption.state else {
             return
         }
@@ -269,7 +281,7 @@ public final class TrainingRun {
             title: recipe.run.runName ?? folder.path, outcome: outcome.sentence,
             facts: summary.facts, lines: try ReportPage.lines(of: folder.place("metrics.jsonl")),
             memory: memory.parts.map { ($0.name, $0.bytes) }, measuredPeak: ProcessMemory.peak,
-            samples: samples, recipe: recipe.yaml)
+            samples: samples, sections: trainee.reportSections(), recipe: recipe.yaml)
     }
 
     // MARK: - Answers

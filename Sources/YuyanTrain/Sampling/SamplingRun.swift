@@ -36,11 +36,13 @@ public final class SamplingRun {
     /// - Parameters:
     ///   - modelPath: Where the recipe's model is.
     ///   - fetchedFolder: Where `scripts/fetch-data` puts data sets that recipes then call by name.
+    ///   - otherModelPath: Where a judge is that a recipe names.
     ///   - isDry: Only looks: takes no folder, writes nothing.
     ///   - stopSignal: The signal that asked to stop, if one did; asked between batches.
     /// - Throws: What is wrong with recipe, model, data or folder.
     public init(
         _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
+        otherModelPath: @escaping @Sendable (String) throws -> String = { $0 },
         isDry: Bool = false,
         stopSignal: @escaping () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
     ) throws {
@@ -56,7 +58,10 @@ public final class SamplingRun {
         device = Device(recipe)
         model = try PreparedModel(recipe, path: modelPath, device: device)
         for note in model.notes { observe(.note(note)) }
-        scorer = try RolloutScorer(recipe, tokenizer: model.tokenizer, place: "recipe")
+        scorer = try RolloutScorer(
+            recipe, tokenizer: model.tokenizer, place: "recipe",
+            host: RewardHost(
+                device: device, seed: UInt64(recipe.run.seed), modelPath: otherModelPath))
         let judge = recipe.alignment.rewardModel
         rewardModel =
             judge.isEmpty
@@ -70,6 +75,7 @@ public final class SamplingRun {
             fetchedFolder: fetchedFolder)
         // The recipe's checks leave no data that were not counted.
         guard let survey = data.survey else { preconditionFailure("streamed data") }
+        try scorer.check(columns: survey.tally.columns)
         if let fingerprint = start.fingerprint, fingerprint != data.fingerprint {
             throw RunError.changedData(
                 checkpoint: folder.path, found: data.fingerprint, expected: fingerprint)
@@ -253,7 +259,8 @@ public final class SamplingRun {
     ) -> SampledPrompt {
         let candidates = group.rollout.answers.enumerated().map { index, answer in
             AnswerSelection.Candidate(
-                text: scorer.text(answer), reward: rule.isScored ? group.totals[index] : nil,
+                text: scorer.text(answer.tokens),
+                reward: rule.isScored ? group.totals[index] : nil,
                 isEligible: answer.hasEnded || !group.masksTruncated)
         }
         let selection = AnswerSelection(candidates, rule)
@@ -348,7 +355,7 @@ public final class SamplingRun {
         guard let first = try data.data.loader(.training, epochs: 1).next() else {
             throw RunError.noMoreData(step: 1)
         }
-        let prompts = first.batch.samples.filter(\.isPrompt).map(\.tokens)
+        let prompts = first.batch.samples.filter(\.isPrompt)
         let writer = try rolloutWriter()
         let clock = ContinuousClock()
         let start = clock.now

@@ -97,7 +97,8 @@ public struct RecipeTools: Sendable, Hashable {
         let description: String? = try settings.value("description", nil)
         var parameters: JSONCursor?
         if let node = settings.node("parameters") {
-            let text = if case .scalar(let text, _, _) = node { text } else { node.json }
+            let text =
+                if case .scalar(let text, _, _) = node { text } else { node.json.description }
             let document = try? JSONDocument(bytes: Array(text.utf8), name: "parameters")
             guard let root = document?.root, root.kind == .object else {
                 throw settings.fault(

@@ -27,7 +27,8 @@ struct Train: ParsableCommand {
 
             --json prints {outcome, step, output_dir, checkpoint, loss, eval_loss, seconds, \
             memory_predicted, memory_peak, verdict}; with --dry-run {trainable_parameters, \
-            total_parameters, steps, tokens_per_second, seconds, memory_predicted, memory}.
+            total_parameters, steps, tokens_per_second, seconds, memory_predicted, memory, warnings}. \
+            Warnings are settings that are known to fail together (docs/lint.md); they stop nothing.
 
             With `stage: sample` nothing is trained: the model answers each prompt of the data \
             num_generations times, reward_funcs score the answers, and output_dir gets the best as \
@@ -79,7 +80,8 @@ struct Train: ParsableCommand {
         let watcher = TrainWatcher(isQuiet: json)
         let run = try TrainingRun(
             source, modelPath: try CachedModels.path(of: source.recipe.model.path),
-            fetchedFolder: RecipeCommand.fetchedFolder, isDry: dryRun,
+            fetchedFolder: RecipeCommand.fetchedFolder,
+            otherModelPath: { try CachedModels.path(of: $0) }, isDry: dryRun,
             stopSignal: { StopSignals.signal }, observe: watcher.observe)
         watcher.introduce(run.summary)
         if dryRun {
@@ -109,7 +111,8 @@ struct Train: ParsableCommand {
         let watcher = SampleWatcher(isQuiet: json)
         let run = try SamplingRun(
             source, modelPath: try CachedModels.path(of: source.recipe.model.path),
-            fetchedFolder: RecipeCommand.fetchedFolder, isDry: dryRun,
+            fetchedFolder: RecipeCommand.fetchedFolder,
+            otherModelPath: { try CachedModels.path(of: $0) }, isDry: dryRun,
             stopSignal: { StopSignals.signal }, observe: watcher.observe)
         watcher.introduce(run.plan)
         if dryRun {

@@ -1,5 +1,6 @@
 import TestSupport
 import Testing
+import YuyanFormats
 
 @testable import YuyanTrain
 
@@ -110,6 +111,59 @@ struct RewardReportTests {
                 try #require(found.accuracyOfLonger), try #require(found.accuracyOfShorter),
                 Double(found.longerCount), Double(found.shorterCount),
             ], try golden.doubles("shares"), Alignment.tolerance)
+    }
+
+    private func pair(_ score: Double, _ chosen: Int, _ rejected: Int) -> ScoredPair {
+        ScoredPair(
+            chosenScore: score, rejectedScore: 0, chosenLength: chosen, rejectedLength: rejected)
+    }
+
+    @Test("the curve over lengths has groups of neighbours, and keeps equal differences together")
+    func lengthCurve() {
+        let pairs = [
+            pair(4, 9, 2), pair(-1, 1, 3), pair(2, 5, 5), pair(3, 4, 4), pair(7, 6, 6),
+            pair(1, 8, 2),
+        ]
+        let bins = LengthCurve(pairs, binCount: 3).bins
+        // Differences -2, 0, 0, 0, 6, 7; two to a group, but for the third of three alike.
+        #expect(bins.map(\.count) == [4, 2])
+        #expect(bins.map(\.lengthDifference) == [-0.5, 6.5])
+        #expect(bins.map(\.scoreDifference) == [2.75, 2.5])
+        #expect(abs(bins[1].scoreDeviation - 4.5.squareRoot()) < 1e-12)
+        #expect(LengthCurve([]).bins.isEmpty)
+        let one = LengthCurve([pairs[0]]).bins
+        #expect(one.count == 1 && one[0].scoreDeviation == 0)
+        let same = LengthCurve(Array(repeating: pairs[2], count: 50)).bins
+        #expect(same.map(\.count) == [50])
+    }
+
+    @Test("a report is read back as it was written, and drawn")
+    func report() throws {
+        let pairs = try pairs(GoldenFile("alignment/rewards.safetensors"))
+        let report = try #require(RewardReport(pairs))
+        #expect(report.count == pairs.count)
+        #expect(report.reliability.reduce(0) { $0 + $1.count } == pairs.count)
+        #expect(report.lengths.reduce(0) { $0 + $1.count } == pairs.count)
+        let folder = TemporaryFolder()
+        #expect(try RewardReport.read(from: folder.path) == nil)
+        try report.write(to: folder.path)
+        #expect(try RewardReport.read(from: folder.path) == report)
+        let bare = try #require(RewardReport([pair(1, 3, 3)]))
+        #expect(bare.lengthCorrelation == nil && bare.accuracyOfLonger == nil)
+        try bare.write(to: folder.path)
+        #expect(try RewardReport.read(from: folder.path) == bare)
+        #expect(RewardReport([]) == nil)
+        _ = folder.file("reward_report.json", Array("{\"pairs\": true}".utf8))
+        #expect(throws: FormatError.self) { try RewardReport.read(from: folder.path) }
+
+        for report in [report, bare] {
+            let section = ReportSection(report)
+            let drawn = section.charts.compactMap(\.svg)
+            #expect(drawn.count == 2)
+            let points = drawn[0].split(separator: "<circle").count - 1
+            #expect(points == report.reliability.count { $0.count > 0 })
+            #expect(drawn[0].contains("class=\"guide\"") && drawn[0].contains(">0.8</text>"))
+        }
     }
 
     @Test("a model that scores length alone is found out, and constants have no correlation")

@@ -228,6 +228,57 @@ struct AlignmentRunTests {
         #expect(plain.contains("score.weight"))
     }
 
+    @Test("a reward model's report is that of its evaluation, also in a run that went on")
+    func rewardReport() throws {
+        let flags = ["--val_size", "4", "--eval_steps", "1"]
+        try train("whole", "rm", flags)
+        let place = folder.path + "/whole"
+        let report = try #require(try RewardReport.read(from: place))
+        let evaluation = try #require(try log("whole").last { $0["eval_loss"] != nil })
+        #expect(report.count == 4 && report.accuracy == evaluation["eval_accuracy"])
+        #expect(report.calibrationError == evaluation["eval_calibration_error"])
+        #expect(report.lengthCorrelation == evaluation["eval_length_correlation"])
+        let page = String(decoding: try folder.bytes("whole/report.html"), as: UTF8.self)
+        #expect(page.contains("Reliability") && page.contains("class=\"guide\""))
+        var stops = 0
+        for polls in 1..<14 {
+            let outcome = try train("cut\(polls)", "rm", flags, stopAfter: polls)
+            if outcome == .finished(step: 3) { continue }
+            stops += 1
+            #expect(try train("cut\(polls)", "rm", flags) == .finished(step: 3))
+            #expect(
+                try folder.bytes("whole/reward_report.json")
+                    == folder.bytes("cut\(polls)/reward_report.json"))
+        }
+        #expect(stops > 3)
+        try train("best", "rm", flags + ["--load_best_model_at_end", "true"])
+        #expect(
+            try folder.bytes("best/reward_report.json")
+                == folder.bytes("best/best/reward_report.json"))
+        try train("plain", "dpo", flags)
+        #expect(!itemNames(in: folder.path + "/plain").contains("reward_report.json"))
+    }
+
+    @Test("a judge's grades are rewards, whatever the number of threads")
+    func judge() throws {
+        let judge = try JudgeFixture()
+        let reward =
+            "[{name: judge, model: \(judge.path), reason: 0, prompt: '{answer} {completion}'}]"
+        for threads in ["1", "3"] {
+            try train(
+                threads, "grpo",
+                ["--reward_funcs", reward, "--threads", threads, "--val_size", "2"])
+        }
+        let log = try log("1")
+        #expect(try self.log("3") == log)
+        #expect(log.compactMap { $0["rewards/judge/mean"] }.count == 3)
+        #expect(
+            log.compactMap { $0["eval_rewards/judge/mean"] }.allSatisfy { (0...1).contains($0) })
+        let misspelt = reward.replacing("answer", with: "anwser")
+        #expect(refusal("grpo", ["--reward_funcs", misspelt]).contains("nearest: answer"))
+        #expect(itemNames(in: folder.path + "/refused").isEmpty)
+    }
+
     @Test("the reference is the model that training began from")
     func reference() throws {
         try train("first", "dpo", ["--max_steps", "4"])
@@ -341,6 +392,37 @@ struct AlignmentRunTests {
         } catch {
             return "\(error)"
         }
+    }
+
+    @Test("warn of what the data show, before the first step")
+    func warns() throws {
+        func warnings(_ stage: String, _ flags: [String]) throws -> [String] {
+            var notes: [String] = []
+            let run = try TrainingRun(
+                source("warned", stage, flags), modelPath: model, isDry: true
+            ) { event in
+                if case .note(let line) = event { notes.append(line) }
+            }
+            let lines = run.summary.warnings.map(\.description)
+            #expect(notes.filter { $0.hasPrefix("lint ") } == lines)
+            return run.summary.warnings.map(\.name)
+        }
+        let good = folder.file(
+            "good.jsonl",
+            Array(
+                (Self.verdicts.filter { $0.contains("true") }.joined(separator: "\n") + "\n").utf8))
+        let rate = ["--learning_rate", "1e-5"]
+        #expect(try warnings("kto", rate) == [])
+        #expect(try warnings("kto", rate + ["--dataset", good]) == ["kto-one-sided"])
+        #expect(
+            try warnings("kto", rate + ["--dataset", good, "--lint_ignore", "kto-one-sided"]) == [])
+        let answers = folder.file(
+            "long.jsonl", Array(#"{"prompt": "abc", "answer": "abcdefghijklm"}"#.utf8) + [10])
+        let groups = rate + ["--num_generations", "8"]
+        #expect(try warnings("grpo", groups) == [])
+        #expect(try warnings("grpo", groups + ["--dataset", answers]) == ["short-answers"])
+        #expect(try warnings("dpo", rate + ["--warmup_steps", "3"]) == ["warmup-beyond-end"])
+        #expect(!folder.names.contains("warned"))
     }
 
     @Test("refuse what cannot be learnt from, by name")

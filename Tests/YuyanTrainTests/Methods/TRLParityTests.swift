@@ -54,7 +54,7 @@ struct TRLParityTests {
             base, recipe: recipe,
             tokenizer: Tokenizer(
                 checkpoint: Checkpoint(path: Goldens.path("models/gguf/llama-gqa.gguf"))),
-            place: "recipe", device: device)
+            place: "recipe", host: RewardHost(device: device), device: device)
         trainee.hold([judged], version: 0, areFresh: true)
         let prompts = groups.enumerated().map { row, group in
             TrainingSample(

@@ -70,6 +70,44 @@ struct ReportPageTests {
         #expect(many.utf8.count < 60_000 && many.contains("<polyline"))
     }
 
+    @Test("points have their words, and only steps have to be whole")
+    func labels() throws {
+        func svg(_ horizontal: Chart.Horizontal) -> String? {
+            Chart(
+                title: "t",
+                series: [
+                    .init(
+                        name: "n", style: "first", points: [(0.5, 1), (.nan, 2), (1, 3)],
+                        labels: ["<a>", "lost", "b"])
+                ], horizontal: horizontal
+            ).svg
+        }
+        let numbers = try #require(svg(.numbers))
+        #expect(numbers.split(separator: "<circle").count == 3)
+        #expect(numbers.contains(">&lt;a&gt;</text>") && numbers.contains(">b</text>"))
+        #expect(!numbers.contains("lost") && numbers.contains(">0.7</text>"))
+        #expect(try #require(svg(.steps)).contains(">0.7</text>") == false)
+    }
+
+    @Test("sections of a method stand between curves and memory")
+    func sections() {
+        var page = page
+        page.sections = [
+            ReportSection(
+                title: "A <part>", text: ["x & y"],
+                charts: [
+                    Chart(title: "t", series: [.init(name: "n", style: "first", points: [(1, 2)])])
+                ], rows: [["name", "<1>"]])
+        ]
+        let html = page.html
+        #expect(html.contains("<h2>A &lt;part&gt;</h2>\n<p>x &amp; y</p>"))
+        #expect(html.contains("<th>name</th><td class=\"number\">&lt;1&gt;</td>"))
+        let places = ["Curves", "A &lt;part&gt;", "Memory"].compactMap {
+            html.firstRange(of: $0)?.lowerBound
+        }
+        #expect(places.count == 3 && places == places.sorted())
+    }
+
     @Test(
         "numbers are short",
         arguments: [

@@ -34,7 +34,7 @@ struct ToolDeskTests {
         _ calls: Int, isChat: Bool, hasEnded: Bool, tool: String = "f"
     ) -> Episode {
         var columns = PromptColumns(text: "?", columns: [])
-        (columns.isChat, columns.tools) = (isChat, [Tool(name: tool)])
+        (columns.prompt, columns.tools) = (isChat ? .turns([]) : .text(""), [Tool(name: tool)])
         var episode = Episode(
             TrainingSample(
                 tokens: [1, 2], weights: [0, 0], source: SampleSource(file: "d.jsonl", row: 7),

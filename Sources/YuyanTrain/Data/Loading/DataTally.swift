@@ -19,6 +19,11 @@ package struct DataTally: Sendable, Hashable {
     package var unstopped = 0
     /// Answers by how they were found.
     package var methods: [Int] = [Int](repeating: 0, count: AnswerSpan.Method.allCases.count)
+    /// Answers that somebody called good, and bad.
+    package var desirable = 0
+    package var undesirable = 0
+    /// What rows have beside their prompts, where the model is to answer these.
+    package var columns: Set<String> = []
     /// Rows left out, by reason.
     package var skipped: [RowProblem.Kind: Int] = [:]
     /// The first of them.
@@ -48,12 +53,22 @@ package struct DataTally: Sendable, Hashable {
                 tokens += sample.tokenCount
                 supervised += sample.supervisedCount
                 longest = max(longest, sample.tokenCount)
+                add(sample.companion)
             }
             truncatedRows += row.truncated > 0 ? 1 : 0
             truncatedTokens += row.truncated
             straddling += row.straddling
             unstopped += row.unstopped
             for method in row.methods { methods[method.rawValue] += 1 }
+        }
+    }
+
+    private mutating func add(_ companion: SampleCompanion?) {
+        switch companion {
+        case .verdict(let isDesirable):
+            if isDesirable { desirable += 1 } else { undesirable += 1 }
+        case .prompt(let row): for (key, _) in row.columns { columns.insert(key) }
+        case .rejected, .steps, nil: break
         }
     }
 
@@ -68,6 +83,9 @@ package struct DataTally: Sendable, Hashable {
         truncatedTokens += other.truncatedTokens
         straddling += other.straddling
         unstopped += other.unstopped
+        desirable += other.desirable
+        undesirable += other.undesirable
+        columns.formUnion(other.columns)
         for index in methods.indices { methods[index] += other.methods[index] }
         skipped.merge(other.skipped, uniquingKeysWith: +)
         problems += other.problems.prefix(Self.problemLimit - problems.count)
