@@ -207,8 +207,15 @@ struct RecipeLintTests {
         let recipes = itemNames(in: folder).filter { $0.hasSuffix(".yaml") }
         #expect(recipes.count >= 5)
         for name in recipes {
-            let source = try RecipeSource(arguments: [folder + "/" + name]) { _ in "/somewhere" }
-            #expect(RecipeLint.warnings(source.recipe).isEmpty, "\(name)")
+            let arguments = [folder + "/" + name]
+            let found =
+                try folder.isPipeline(name)
+                ? PipelineSource(arguments: arguments) { _ in "/somewhere" }.stages.map(\.recipe)
+                : [RecipeSource(arguments: arguments) { _ in "/somewhere" }.recipe]
+            for recipe in found {
+                let warnings = RecipeLint.warnings(recipe)
+                #expect(warnings.isEmpty, "\(name), \(recipe.method.stage): \(warnings)")
+            }
         }
     }
 
@@ -248,5 +255,15 @@ struct RecipeLintTests {
                 "| `\(rule.name)` | \(keys) | \(rule.condition) | \(rule.reason) | \(rule.advice) |\n"
         }
         return table
+    }
+}
+
+extension String {
+    /// Whether a file of this folder has stages of its own.
+    fileprivate func isPipeline(_ name: String) throws -> Bool {
+        let file = try MappedFile(path: self + "/" + name)
+        return file.withUnsafeBytes(in: 0..<file.count) {
+            String(decoding: $0, as: UTF8.self).contains("\nstages:")
+        }
     }
 }
