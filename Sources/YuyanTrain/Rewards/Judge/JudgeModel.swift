@@ -287,7 +287,9 @@ final class JudgeModel: Sendable {
                                 found.all.withLock { $0[index] = .failure(fault) }
                                 return false
                             }
-                            guard reply.samples.allSatisfy({ $0.finish != nil }) else {
+                            // The clock decides, not which of the children is heard first.
+                            let isLate = deadline.map { ContinuousClock.now > $0 } ?? false
+                            guard !isLate, reply.samples.allSatisfy({ $0.finish != nil }) else {
                                 return false
                             }
                             let whole = reply
