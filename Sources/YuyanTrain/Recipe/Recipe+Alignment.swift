@@ -261,11 +261,7 @@ extension Recipe {
                 throw .badValue(place: file, key: key, found: found, expected: expected)
             }
         }
-        func number(
-            _ key: String, _ value: Double, _ isRight: Bool, _ expected: String
-        ) throws(RecipeError) {
-            try need(isRight, key, value.shortText, expected)
-        }
+        let number = NumberCheck(file: file)
         if data.packing == true || data.neatPacking {
             throw .conflict(
                 file: file, what: "answers that are judged are not packed; remove packing")
@@ -352,14 +348,7 @@ extension Recipe {
     /// Refuses ways to draw answers that cannot be.
     private func checkDraws(_ file: String) throws(RecipeError) {
         let a = alignment
-        func number(
-            _ key: String, _ value: Double, _ isRight: Bool, _ expected: String
-        ) throws(RecipeError) {
-            guard isRight else {
-                throw .badValue(
-                    place: file, key: key, found: value.shortText, expected: expected)
-            }
-        }
+        let number = NumberCheck(file: file)
         try number(
             "num_generations", Double(a.generations), (1...4096).contains(a.generations),
             "1 to 4096")
@@ -385,14 +374,7 @@ extension Recipe {
 
     private func checkRollouts(_ file: String) throws(RecipeError) {
         let a = alignment
-        func number(
-            _ key: String, _ value: Double, _ isRight: Bool, _ expected: String
-        ) throws(RecipeError) {
-            guard isRight else {
-                throw .badValue(
-                    place: file, key: key, found: value.shortText, expected: expected)
-            }
-        }
+        let number = NumberCheck(file: file)
         try number("beta", a.beta, a.beta >= 0, "at least 0")
         try number("epsilon", a.epsilon, a.epsilon > 0, "above 0")
         if let high = a.epsilonHigh { try number("epsilon_high", high, high > 0, "above 0") }
@@ -436,3 +418,16 @@ extension Recipe.PolicyLossName: RecipeChoice {}
 extension Recipe.RewardScale: RecipeChoice {}
 extension Recipe.RatioLevel: RecipeChoice {}
 extension GuardName: RecipeChoice {}
+
+/// Refuses numbers that a key cannot have.
+private struct NumberCheck {
+    let file: String
+
+    func callAsFunction(
+        _ key: String, _ value: Double, _ isRight: Bool, _ expected: String
+    ) throws(RecipeError) {
+        guard isRight else {
+            throw .badValue(place: file, key: key, found: value.shortText, expected: expected)
+        }
+    }
+}

@@ -235,21 +235,8 @@ public struct RecipeRewards: Sendable, Hashable {
     }
 }
 
-extension RecipeRewards: RecipeValue {
+extension RecipeRewards: RecipeEntries {
     static var expectation: String { "a list of reward functions: names, or mappings with a name" }
-
-    init?(_ node: YAMLNode) {
-        switch node {
-        case _ where node.isNull: self.init()
-        case .sequence(let items, _): self.init(items)
-        case .mapping: self.init([node])
-        case .scalar:
-            guard let names = [String](node) else { return nil }
-            self.init(names.map { .scalar($0, isQuoted: false, line: node.line) })
-        }
-    }
-
-    var node: YAMLNode { .sequence(nodes, line: 0) }
 }
 
 extension RewardFaultPolicy: RecipeChoice {}

@@ -115,19 +115,6 @@ public struct RecipeTools: Sendable, Hashable {
     }
 }
 
-extension RecipeTools: RecipeValue {
+extension RecipeTools: RecipeEntries {
     static var expectation: String { "a list of tools: names, or mappings with name and program" }
-
-    init?(_ node: YAMLNode) {
-        switch node {
-        case _ where node.isNull: self.init()
-        case .sequence(let items, _): self.init(items)
-        case .mapping: self.init([node])
-        case .scalar:
-            guard let names = [String](node) else { return nil }
-            self.init(names.map { .scalar($0, isQuoted: false, line: node.line) })
-        }
-    }
-
-    var node: YAMLNode { .sequence(nodes, line: 0) }
 }

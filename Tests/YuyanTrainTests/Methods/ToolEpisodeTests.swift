@@ -83,19 +83,8 @@ struct ToolEpisodeTests {
         ).train().outcome
     }
 
-    /// The logged objects without what depends on the machine.
     private func log(_ output: String) throws -> [[String: Double]] {
-        let text = String(decoding: try folder.bytes("\(output)/metrics.jsonl"), as: UTF8.self)
-        return try text.split(separator: "\n").map { line in
-            var found: [String: Double] = [:]
-            for (key, value) in try JSONDocument(
-                bytes: Array(line.utf8), name: "metrics"
-            ).root.entries ?? []
-            where !["tokens_per_second", "step_time"].contains(key) && !key.hasPrefix("memory") {
-                found[key] = value.double
-            }
-            return found
-        }
+        try folder.loggedNumbers(output)
     }
 
     /// The run compares engine and trainer bit by bit behind tools' texts too, or it would throw.

@@ -384,6 +384,7 @@ struct SamplingRunTests {
         for (flags, reason) in [
             (["--sample_keep", "0"], "'sample_keep' is 0, expected 1 to 4096"),
             (["--sample_margin", "-1"], "'sample_margin' is -1, expected at least 0"),
+            (["--tools", "[calculator]"], "'tools' is given, expected none: stage sample"),
             (["--sample_pairs", "--num_generations", "1"], "2 or more with sample_pairs"),
             (["--sample_pairs", "--reward_funcs", "[]"], "'sample_pairs' is true"),
             (["--sample_threshold", "1", "--reward_funcs", "[]"], "'sample_threshold' is 1"),
