@@ -109,13 +109,17 @@ package struct TrainingData: Sendable {
     ///   - cursor: Where to begin; from a checkpoint to go on.
     ///   - epochs: Ends before the epoch of this number; nil is endless for training, one epoch for
     ///     validation.
+    ///   - batchSize: Of each batch; nil is what the options say.
     /// - Throws: `.setting` if there is no such part or the cursor is not in it, `.noThread`.
     package func loader(
-        _ part: Part, from cursor: DataCursor = DataCursor(), epochs: Int? = nil
+        _ part: Part, from cursor: DataCursor = DataCursor(), epochs: Int? = nil,
+        batchSize: Int? = nil
     ) throws(DataError) -> DataLoader {
         guard let units = units(part) else { throw Self.noValidation }
         return try DataLoader(
-            units, batchSize: part == .training ? options.batchSize : options.evaluationBatchSize,
+            units,
+            batchSize: batchSize
+                ?? (part == .training ? options.batchSize : options.evaluationBatchSize),
             from: cursor, epochs: epochs ?? (part == .training ? nil : 1),
             readAhead: options.readAhead)
     }

@@ -40,6 +40,8 @@ final class PolicyTrainee: ModelMethod {
     private var policy = PolicyStatistics()
     private var values = ValueStatistics()
     private var isOnPolicy = true
+    /// Whether it was said that a step taught nothing.
+    private var saidIdle = false
 
     /// - Parameter makeReader: How calls are found in what the model writes.
     init(
@@ -79,7 +81,9 @@ final class PolicyTrainee: ModelMethod {
             } : nil
         controller = KLController(
             coefficient: alignment.klCoefficient,
-            target: alignment.klTarget.map { KLController.Target(divergence: $0) })
+            target: alignment.klTarget.map {
+                KLController.Target(divergence: $0, horizon: alignment.klHorizon)
+            })
         var settings = RolloutGuards.Settings()
         settings.stops = Set(alignment.stoppingGuards)
         guards = RolloutGuards(settings)
@@ -172,44 +176,77 @@ final class PolicyTrainee: ModelMethod {
     }
 
     func begin(step: Int, _ batches: [TrainingBatch]) throws -> Double {
+        try begin(step: step, batches) { _ in [] }
+    }
+
+    /// - Throws: `RunError.staleAnswers` if other weights wrote what is taken as the present ones'.
+    func begin(
+        step: Int, _ batches: [TrainingBatch], further: (Int) throws -> [TrainingSample]
+    ) throws -> Double {
         next = 0
         policy = PolicyStatistics()
         values = ValueStatistics()
         isOnPolicy = (step - 1).isMultiple(of: recipe.repetitions)
         if isOnPolicy || pending.count != batches.count {
             isOnPolicy = true
-            if !isFresh || pending.count != batches.count { try judge(batches, step: step) }
+            if !isFresh || pending.count != batches.count {
+                try judge(batches, step: step, further: further)
+            }
+            try checkVersions()
         }
         isFresh = false
         let groups = pending.joined()
         totals = StepTotals(
-            completions: max(1, groups.reduce(0) { $0 + $1.rollout.answers.count }),
+            completions: max(1, groups.reduce(0) { $0 + $1.countedAnswers }),
             tokens: groups.reduce(0) { $0 + $1.learntCount }, microBatches: batches.count)
         // The loss has its own normaliser.
         return 1
     }
 
-    private func judge(_ batches: [TrainingBatch], step: Int) throws {
+    /// Refuses answers on policy that the present weights did not write.
+    private func checkVersions() throws {
+        let versions = pending.joined().lazy.flatMap(\.rollout.answers).flatMap(\.weightVersions)
+        guard let stale = versions.first(where: { $0 != version }) else { return }
+        throw RunError.staleAnswers(found: stale, expected: version)
+    }
+
+    private func judge(
+        _ batches: [TrainingBatch], step: Int, further: (Int) throws -> [TrainingSample]
+    ) throws {
         let writer = try rolloutWriter()
         var samples = batches.map(\.samples)
         for index in samples.indices { samples[index] = samples[index].filter(\.isPrompt) }
         let all = samples.flatMap { $0 }
         var groups = try write(all, with: writer, step: step, attempt: 0)
-        for attempt in 0..<recipe.alignment.resamples {
+        var (drawn, dropped) = (groups.count, 0)
+        for attempt in 0..<recipe.resamples {
             let dull = groups.indices.filter { groups[$0].isUniform }
-            guard !dull.isEmpty else { break }
-            let again = try write(
-                dull.map { all[$0] }, with: writer, step: step, attempt: attempt + 1)
-            for (place, group) in zip(dull, again) { groups[place] = group }
+            let others = dull.isEmpty ? [] : try further(dull.count).filter(\.isPrompt)
+            guard !others.isEmpty else { break }
+            let found = try write(others, with: writer, step: step, attempt: attempt + 1)
+            for (place, group) in zip(dull, found) { groups[place] = group }
+            (drawn, dropped) = (drawn + found.count, dropped + found.count)
+        }
+        if recipe.resamples > 0 {
+            for index in groups.indices { groups[index].isDropped = groups[index].isUniform }
+            dropped += groups.count { $0.isDropped }
         }
         let advantages = recipe.advantage.evaluated(groups.map(\.totals))
-        for (index, values) in advantages.advantages.enumerated() {
-            groups[index].spread(values)
-        }
+        // What was dropped is in no mean and no deviation that others are measured by.
+        let kept =
+            groups.contains(where: \.isDropped)
+            ? recipe.advantage.evaluated(
+                groups.map { $0.isDropped ? $0.totals.map { _ in .nan } : $0.totals }
+            ) : advantages
+        for (index, values) in kept.advantages.enumerated() { groups[index].spread(values) }
         guard groups.contains(where: { $0.totals.contains(where: \.isFinite) }) else {
             throw RunError.noRewards(step: step, fault: scorer.takeFault())
         }
         scorer.summarize(groups, advantages)
+        if recipe.resamples > 0 {
+            scorer.note("dynamic_sampling/drawn_groups", Double(drawn))
+            scorer.note("dynamic_sampling/dropped_groups", Double(dropped))
+        }
         if let critic { estimate(&groups, with: critic) }
         pending = []
         var start = 0
@@ -226,7 +263,7 @@ final class PolicyTrainee: ModelMethod {
         let rollouts = try writer.groups(
             samples, draw: UInt64(step) << 8 | UInt64(attempt), version: version,
             fault: scorer.note(fault:))
-        let isExact = recipe.alignment.divergence == .exact && critic == nil
+        let isExact = recipe.divergence == .exact && critic == nil
         let needsReference = recipe.needsReference && !isExact
         var reference: [[[Float]]] = []
         if needsReference {
@@ -240,7 +277,7 @@ final class PolicyTrainee: ModelMethod {
             rollouts, samples, modelScores: rewardModel?.scores(of: rollouts.map(\.group)))
         for index in groups.indices where needsReference {
             groups[index].reference = reference[index]
-            if recipe.alignment.divergenceInReward, critic == nil {
+            if recipe.lowersRewards, critic == nil {
                 groups[index].lowerRewards(by: recipe.alignment.beta, loss.estimator)
             }
         }
@@ -327,33 +364,40 @@ final class PolicyTrainee: ModelMethod {
         (options.splitsGroups, options.firstToken) = (true, tokensBefore)
         let rollouts = groups.map(\.rollout)
         let distribution = rollouts.distribution(recipe)
-        var differing = 0
+        // The entropy is a mean over the step's tokens, whatever the loss is divided by.
+        let bend = recipe.alignment.entropyCoefficient / Double(max(1, totals.tokens))
+        var (differing, entropy) = (0, 0.0)
         let before = policy.loss
         base.model.addGradients(of: rollouts.map(\.group), options, on: device) { pass in
             let (x, head) = pass.targetRows()
             let drawnFrom = distribution.tokens(of: pass)
             var seeds: [(output: Tensor, gradient: Tensor)] = []
             let learnt = pass.answers.flatMap { groups[$0.group].isLearnt($0.index) }
-            let count = Double(max(1, totals.tokens))
-            let bend = -recipe.alignment.entropyCoefficient / count / normalizer
-            func slopes(_ values: [Float]) -> [Double] {
-                pass.answers.flatMap { answer in
-                    loss.gradients(
-                        groups[answer.group].tokens(answer.index, policy: values[answer.tokens]),
-                        step: totals, statistics: &policy)
-                }
+            let sampled = pass.answers.flatMap {
+                rollouts[$0.group].answers[$0.index].logProbabilities
             }
+            // A ratio may be of a whole answer, so all of its tokens come before the first slope.
+            let present =
+                isOnPolicy
+                ? sampled
+                : tokenScores(
+                    x, targets: pass.targets, distribution: drawnFrom, head: head,
+                    on: pass.device.inferring
+                ) { _, _ in TokenSlope(logProbability: 0) }.scores.map(\.logProbability)
+            let slopes = pass.answers.flatMap { answer in
+                loss.gradients(
+                    groups[answer.group].tokens(answer.index, policy: present[answer.tokens]),
+                    step: totals, statistics: &policy)
+            }
+            let (scores, gradient) = tokenScores(
+                x, targets: pass.targets, distribution: drawnFrom, head: head, on: pass.device
+            ) { row, _ in
+                TokenSlope(
+                    logProbability: slopes[row] / normalizer,
+                    entropy: learnt[row] ? -bend / normalizer : 0)
+            }
+            if let gradient { seeds.append((x, gradient)) }
             if isOnPolicy {
-                let sampled = pass.answers.flatMap {
-                    rollouts[$0.group].answers[$0.index].logProbabilities
-                }
-                let slopes = slopes(sampled)
-                let (scores, gradient) = tokenScores(
-                    x, targets: pass.targets, distribution: drawnFrom, head: head, on: pass.device
-                ) { row, _ in
-                    TokenSlope(
-                        logProbability: slopes[row] / normalizer, entropy: learnt[row] ? bend : 0)
-                }
                 let isWritten = pass.answers.flatMap {
                     rollouts[$0.group].answers[$0.index].isWritten
                 }
@@ -361,25 +405,28 @@ final class PolicyTrainee: ModelMethod {
                 where isWritten[row] && score.logProbability != sampled[row] {
                     differing += 1
                 }
-                for (score, counts) in zip(scores, learnt) where counts {
-                    statistics.tokenCount += 1
-                    statistics.correctCount += score.isCorrect ? 1 : 0
-                    statistics.entropySum += score.entropy
-                }
-                if let gradient { seeds.append((x, gradient)) }
-            } else {
-                let values = tokenLogProbabilities(
-                    x, targets: pass.targets, distribution: drawnFrom, head: head, on: pass.device)
-                let slopes = slopes(values.values).map { Float($0 / normalizer) }
-                seeds.append((values, Tensor(slopes, shape: [slopes.count])))
             }
-            if recipe.alignment.divergence == .exact, recipe.alignment.beta != 0, critic == nil {
+            for (score, counts) in zip(scores, learnt) where counts {
+                statistics.tokenCount += 1
+                statistics.correctCount += score.isCorrect ? 1 : 0
+                statistics.entropySum += score.entropy
+                entropy += score.entropy
+            }
+            if recipe.divergence == .exact, recipe.alignment.beta != 0, critic == nil {
+                let weights = pass.answers.flatMap { answer in
+                    let isLearnt = groups[answer.group].isLearnt(answer.index)
+                    let weight = loss.normalization.weight(
+                        learntCount: isLearnt.count { $0 }, step: totals)
+                    return isLearnt.map { $0 ? weight : 0 }
+                }
                 seeds.append(
-                    exactDivergence(pass, x, head, learnt, normalizer: normalizer, &statistics))
+                    exactDivergence(
+                        pass, x, head, weights: weights, normalizer: normalizer, &statistics))
             }
             return seeds
         }
         statistics.lossSum += policy.loss - before
+        statistics.lossSum -= bend * entropy
         if let critic {
             let before = values.loss
             critic.addGradients(
@@ -391,8 +438,10 @@ final class PolicyTrainee: ModelMethod {
     }
 
     /// The divergence over the whole vocabulary at every learnt token, with its gradient.
+    ///
+    /// - Parameter weights: Of each token in the step's loss; 0 for those that are not learnt.
     private func exactDivergence(
-        _ pass: GroupPass, _ x: Tensor, _ head: OutputHead, _ learnt: [Bool], normalizer: Double,
+        _ pass: GroupPass, _ x: Tensor, _ head: OutputHead, weights: [Double], normalizer: Double,
         _ statistics: inout LossStatistics
     ) -> (output: Tensor, gradient: Tensor) {
         let (other, otherHead) = pass.reference(reference).targetRows()
@@ -400,14 +449,14 @@ final class PolicyTrainee: ModelMethod {
         let values = divergence(
             x, from: { otherHead.logits(other.rows($0), $0, device) }, direction: .underModel,
             head: head, on: pass.device)
-        let count = Double(max(1, totals.tokens))
-        let factor = Float(recipe.alignment.beta / count / normalizer)
-        for (value, counts) in zip(values.values, learnt) where counts {
+        let beta = recipe.alignment.beta
+        for (value, weight) in zip(values.values, weights) where weight > 0 {
             statistics.add("kl", Double(value))
-            statistics.lossSum += recipe.alignment.beta * Double(value) / count
+            statistics.lossSum += weight * beta * Double(value)
         }
         return (
-            values, Tensor(learnt.map { $0 ? factor : 0 }, shape: [learnt.count])
+            values,
+            Tensor(weights.map { Float($0 * beta / normalizer) }, shape: [weights.count])
         )
     }
 
@@ -425,7 +474,7 @@ final class PolicyTrainee: ModelMethod {
             statistics.add("val/clipfrac_avg", values.clippedShare)
         }
         if isOnPolicy { scorer.report(&statistics) }
-        if recipe.alignment.beta != 0, recipe.alignment.divergence != .exact, critic == nil {
+        if recipe.alignment.beta != 0, recipe.divergence != .exact, critic == nil {
             statistics.add("kl", policy.meanDivergence)
         }
         if case .cispo = loss.surrogate {
@@ -452,9 +501,21 @@ final class PolicyTrainee: ModelMethod {
         seen.divergence = mean("kl") ?? ofAnswer
         let alarms = guards.add(seen)
         let fault = scorer.takeFault().map { "step \(step): \($0)" }
+        let idle = idleness.map { "step \(step): \($0)" }
         return StepNotes(
-            lines: (fault.map { [$0] } ?? []) + alarms.map(\.description),
+            lines: [fault, idle].compactMap { $0 } + alarms.map(\.description),
             alarm: alarms.first(where: \.isStop)?.description)
+    }
+
+    /// Why the step taught nothing, the first time that one did.
+    private var idleness: String? {
+        guard !saidIdle else { return nil }
+        let others =
+            critic != nil || loss.beta > 0 || recipe.alignment.entropyCoefficient > 0
+            || (recipe.divergence == .exact && recipe.alignment.beta > 0)
+        let reason = IdleStep(Array(pending.joined()), hasOtherTerms: others)?.description
+        saidIdle = reason != nil
+        return reason
     }
 
     /// Tokens of the prompts and answers that were learnt from last.
@@ -507,64 +568,5 @@ extension [Rollout] {
         return AnswerDistribution(
             temperature: Float(recipe.alignment.temperature),
             supports: isCut ? map { $0.answers.map(\.supports) } : [])
-    }
-}
-
-extension PolicyLoss {
-    /// The loss of a recipe.
-    init(_ recipe: Recipe) {
-        let alignment = recipe.alignment
-        // Leave-one-out and PPO have the clipped ratio, whatever loss_type says.
-        let isCISPO =
-            alignment.lossType == .cispo && ![.ppo, .rloo].contains(recipe.method.stage)
-        let high = alignment.epsilonHigh ?? alignment.epsilon
-        let isSequence = alignment.ratioLevel == .sequence
-        self.init(
-            surrogate: isCISPO
-                ? .cispo(bound: alignment.epsilonHigh ?? 5)
-                : .clipped(low: alignment.epsilon, high: high, delta: alignment.delta),
-            level: recipe.method.stage == .rloo ? .product : isSequence ? .sequence : .token,
-            normalization: LossNormalization(recipe),
-            beta: alignment.divergenceInReward || alignment.divergence == .exact
-                || recipe.method.stage == .ppo ? 0 : alignment.beta,
-            estimator: KLEstimator(rawValue: alignment.divergence.rawValue) ?? .k3)
-    }
-}
-
-extension LossNormalization {
-    /// What a recipe divides token losses by.
-    init(_ recipe: Recipe) {
-        if recipe.method.stage == .rloo {
-            self = .grpo
-            return
-        }
-        // PPO takes the mean over tokens.
-        if recipe.method.stage == .ppo {
-            self = .dapo
-            return
-        }
-        self =
-            switch recipe.alignment.lossType {
-            case .grpo: .grpo
-            case .bnpo: .bnpo
-            case .drGRPO: .drGRPO(maximumLength: recipe.alignment.completionLength)
-            case .dapo, .cispo: .dapo
-            }
-    }
-}
-
-extension Recipe {
-    /// How rewards become advantages.
-    var advantage: GroupAdvantage {
-        switch method.stage {
-        case .rloo: .rloo
-        case .reinforce: .reinforcePlusPlus
-        default:
-            switch alignment.rewardScale {
-            case .group: .grpo
-            case .batch: .batchScaled
-            case .none: .drGRPO
-            }
-        }
     }
 }

@@ -21,12 +21,15 @@ struct JudgedGroup {
 
     /// Whether nothing can be learnt from comparing these answers.
     let isUniform: Bool
+    /// Whether the group was given up for that, and has no part in the step.
+    var isDropped = false
 
     /// Which tokens of an answer count; what tools said never does.
     func isLearnt(_ answer: Int) -> [Bool] {
         let written = rollout.answers[answer]
         // What earned nothing that could be compared teaches nothing.
-        let counts = (written.hasEnded || !masksTruncated) && totals[answer].isFinite
+        let counts =
+            (written.hasEnded || !masksTruncated) && totals[answer].isFinite && !isDropped
         return written.isWritten.map { $0 && counts }
     }
 
@@ -36,6 +39,9 @@ struct JudgedGroup {
             answer.isWritten.map { $0 ? value : 0 }
         }
     }
+
+    /// Answers that a mean over answers is taken of.
+    var countedAnswers: Int { isDropped ? 0 : rollout.answers.count }
 
     var learntCount: Int {
         rollout.answers.indices.reduce(0) { $0 + isLearnt($1).count { $0 } }
@@ -77,6 +83,7 @@ extension JudgedGroup {
             "returns": .array(returns.map { .array($0.map { .double($0) }) }),
             "reference": reference.map { .array($0.map { .array($0.map { .float($0) }) }) }
                 ?? .null,
+            "dropped": .bool(isDropped),
         ]
     }
 
@@ -98,6 +105,7 @@ extension JudgedGroup {
         }
         parts = rollout.answers.map { _ in [] }
         isUniform = false
+        isDropped = json["dropped"]?.bool ?? false
         self.masksTruncated = masksTruncated
     }
 }

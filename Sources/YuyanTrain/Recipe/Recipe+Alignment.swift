@@ -39,10 +39,11 @@ extension Recipe {
         public var minP = 0.0
         /// Weight of the divergence from the reference.
         public var beta = 0.0
-        /// How the divergence is measured.
-        public var divergence = DivergenceName.k3
-        /// Whether the divergence lowers the reward instead of raising the loss.
-        public var divergenceInReward = false
+        /// How the divergence is measured; nil: see `Recipe.divergence`.
+        public var divergence: DivergenceName?
+        /// Whether the divergence lowers the reward instead of raising the loss; nil: as the method's
+        /// paper has it.
+        public var divergenceInReward: Bool?
         /// How far below 1 a ratio counts.
         public var epsilon = 0.2
         /// How far above 1 a ratio counts; nil: as far as below.
@@ -61,7 +62,7 @@ extension Recipe {
         public var masksTruncated = false
         /// Weight of the entropy, which is raised.
         public var entropyCoefficient = 0.0
-        /// How often groups whose answers all earn the same are drawn again.
+        /// How often groups whose answers all earn the same are replaced by those of other prompts.
         public var resamples = 0
         /// Folder of the reference's log-probabilities; empty for `reference` in the output.
         public var referenceCache = ""
@@ -79,6 +80,8 @@ extension Recipe {
         public var klCoefficient = 0.05
         /// The divergence that the penalty is steered to; nil: the penalty stays.
         public var klTarget: Double?
+        /// Answers over which that steering takes effect.
+        public var klHorizon = 10_000.0
         /// Worth of a reward one token later.
         public var gamma = 1.0
         /// 0: trust the critic; 1: trust what was earned.
@@ -161,10 +164,12 @@ extension Recipe {
         RecipeKey("beta", \.alignment.beta, "Weight of the divergence from the reference."),
         RecipeKey(
             "kl_estimator", \.alignment.divergence,
-            "k1, k2, k3: estimates of the divergence; exact: over the whole vocabulary."),
+            "k1, k2, k3: estimates of the divergence; exact: over the whole vocabulary. Nothing: k1 in "
+                + "rewards, k3 in the loss."),
         RecipeKey(
             "kl_in_reward", \.alignment.divergenceInReward,
-            "The divergence lowers the reward instead of raising the loss."),
+            "The divergence lowers the reward instead of raising the loss. Nothing: so in rloo and "
+                + "reinforce++, as in their papers, unless it is exact."),
         RecipeKey("epsilon", \.alignment.epsilon, "How far below 1 a ratio counts."),
         RecipeKey(
             "epsilon_high", \.alignment.epsilonHigh,
@@ -186,7 +191,8 @@ extension Recipe {
             "Weight of the entropy, which is raised."),
         RecipeKey(
             "dynamic_sampling", \.alignment.resamples,
-            "How often groups that all earn the same are drawn again (DAPO)."),
+            "How often groups that all earn the same give way to groups of the next prompts (DAPO); "
+                + "those left in the end are dropped."),
         RecipeKey(
             "tools", \.alignment.tools,
             "What the model may call: [calculator, {name: search, program: ./search.py}]."),
@@ -208,6 +214,9 @@ extension Recipe {
         RecipeKey(
             "ppo_target", \.alignment.klTarget,
             "ppo: the divergence of an answer that kl_coef is steered to; nothing: kl_coef stays."),
+        RecipeKey(
+            "kl_horizon", \.alignment.klHorizon,
+            "ppo: answers over which ppo_target changes kl_coef; fewer: faster."),
         RecipeKey("gamma", \.alignment.gamma, "ppo: worth of a reward one token later."),
         RecipeKey("lam", \.alignment.lambda, "ppo: lambda of generalised advantages."),
         RecipeKey(
@@ -243,6 +252,21 @@ extension Recipe {
         guard method.stage.writesAnswers else { return usual }
         let group = longestPrompt + alignment.generations * alignment.answerLength
         return max(usual, min(group, 1024))
+    }
+
+    /// Whether the divergence lowers rewards: by itself where the method's paper has it so.
+    var lowersRewards: Bool {
+        alignment.divergenceInReward
+            ?? ([.rloo, .reinforce].contains(method.stage) && alignment.divergence != .exact)
+    }
+
+    /// How the divergence is measured: by itself without bias in rewards, as GRPO has it in a loss.
+    var divergence: DivergenceName { alignment.divergence ?? (lowersRewards ? .k1 : .k3) }
+
+    /// How often groups that teach nothing are replaced; 0 where answers are not compared in groups.
+    var resamples: Int {
+        let compares = method.stage.writesAnswers && method.stage.trains && method.stage != .ppo
+        return compares && alignment.generations > 1 ? alignment.resamples : 0
     }
 
     /// Whether answers are compared with the model as it was.
@@ -301,9 +325,20 @@ extension Recipe {
             return
         }
         try checkRollouts(file)
-        try need(
-            a.generations > 1 || stage == .ppo, "num_generations", "\(a.generations)",
-            "2 or more: an answer is compared with the others of its group")
+        let prompts = optimisation.batchSize * optimisation.accumulationSteps
+        switch stage {
+        case .ppo: break
+        case .reinforce:
+            try need(
+                a.generations * prompts > 1, "num_generations",
+                "\(a.generations), with one prompt a step",
+                "2 or more, or more prompts a step (per_device_train_batch_size times "
+                    + "gradient_accumulation_steps): an answer is compared with all of its step")
+        default:
+            try need(
+                a.generations > 1, "num_generations", "\(a.generations)",
+                "2 or more: an answer is compared with the others of its group")
+        }
         try need(
             !a.rewards.nodes.isEmpty || !a.rewardModel.isEmpty, "reward_funcs", "empty",
             "at least one, such as [arithmetic], or a reward_model")
@@ -336,6 +371,7 @@ extension Recipe {
             try number(
                 "missing_eos_penalty", a.missingEndPenalty, a.missingEndPenalty >= 0, "at least 0")
             if let target = a.klTarget { try number("ppo_target", target, target > 0, "above 0") }
+            try number("kl_horizon", a.klHorizon, a.klHorizon > 0, "above 0")
             try number("gamma", a.gamma, (0...1).contains(a.gamma), "0 to 1")
             try number("lam", a.lambda, (0...1).contains(a.lambda), "0 to 1")
             try number("cliprange_value", a.valueClip, a.valueClip > 0, "above 0")
@@ -394,7 +430,7 @@ extension Recipe {
                     "with lora_dropout the trainer is not the network that wrote the answers, and "
                     + "ratios do not begin at 1; set it to 0")
         }
-        if a.divergence == .exact, a.divergenceInReward {
+        if a.divergence == .exact, a.divergenceInReward == true {
             throw .conflict(
                 file: file, what: "kl_in_reward needs one number a token: k1, k2 or k3, not exact")
         }

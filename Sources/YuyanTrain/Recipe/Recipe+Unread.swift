@@ -76,8 +76,13 @@ extension Recipe {
                 + "num_iterations", if: !stage.writesAnswers || stage == .ppo, name)
         unread("loss_type scale_rewards", if: stage == .rloo, name)
         unread("scale_rewards", if: stage == .reinforce, name)
+        unread("dynamic_sampling", if: stage == .ppo, name + ", which compares no answers in groups")
         unread(
-            "kl_coef ppo_target gamma lam cliprange_value vf_coef missing_eos_penalty "
+            "dynamic_sampling", if: stage.writesAnswers && alignment.generations == 1,
+            "num_generations is 1")
+        unread("kl_horizon", if: alignment.klTarget == nil, "ppo_target is not set")
+        unread(
+            "kl_coef ppo_target kl_horizon gamma lam cliprange_value vf_coef missing_eos_penalty "
                 + "ppo_whiten_rewards ppo_epochs", if: stage != .ppo, name)
         unread(
             "sample_keep sample_threshold sample_pairs sample_margin", if: stage != .sample, name)

@@ -11,8 +11,11 @@ public enum RewardFaultPolicy: String, CaseIterable, Sendable {
 /// Reward functions with weights: the total of a completion and every part of it.
 ///
 /// The total is the weighted sum of the functions that apply, as TRL's GRPOTrainer has it. What is
-/// no finite number never reaches a total.
+/// no finite number never reaches a total, nor what is beyond `largest`.
 package struct RewardSet: Sendable {
+    /// No score and no total is further from 0: squares of what is would leave the range of numbers.
+    package static let largest = 1e9
+
     package let functions: [any RewardFunction]
     package let weights: [Double]
     package let policy: RewardFaultPolicy
@@ -56,10 +59,11 @@ package struct RewardSet: Sendable {
                 total += weights[place] * part
             }
             if applies {
-                guard total.isFinite else {
+                guard abs(total) <= Self.largest else {
                     throw .badReward(
                         function: "total", row: Self.name(row, completions),
-                        what: "the weighted sum is \(total)")
+                        what: "the weighted sum is \(total), expected a number from "
+                            + "-\(Self.largest) to \(Self.largest)")
                 }
                 result.totals[row] = total
             } else if !result.faults.contains(where: { $0.row == row }) {
@@ -93,6 +97,10 @@ package struct RewardSet: Sendable {
         for row in completions.indices {
             if reasons[row] == nil, let score = scores[row], !score.isFinite {
                 reasons[row] = "the score is \(score), expected a finite number"
+            }
+            if reasons[row] == nil, let score = scores[row], abs(score) > Self.largest {
+                reasons[row] =
+                    "the score is \(score), expected a number from -\(Self.largest) to \(Self.largest)"
             }
             guard let what = reasons[row] else { continue }
             if policy == .stop {

@@ -80,6 +80,14 @@ struct PreparedData {
 }
 
 extension PreparedData {
+    /// The micro-batches of a run, and single samples where its method may ask for these.
+    func source(_ recipe: Recipe, from cursor: DataCursor) throws(DataError) -> any BatchSource {
+        guard recipe.resamples > 0 else { return try data.loader(.training, from: cursor) }
+        return SampleStream(
+            try data.loader(.training, from: cursor, batchSize: 1),
+            batchSize: recipe.optimisation.batchSize)
+    }
+
     /// What rules of `RecipeLint` ask about data and model.
     func facts(_ recipe: Recipe, plan: StepPlan, model: PreparedModel) throws -> LintFacts {
         var facts = LintFacts()

@@ -20,6 +20,8 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
     case notFinite(step: Int, what: String, fault: String)
     /// The trainer does not give an answer's tokens the probabilities that they were drawn with.
     case offPolicy(tokens: Int)
+    /// Answers that pass for the present weights' were drawn with others.
+    case staleAnswers(found: Int, expected: Int)
     /// An answer that the reference was not asked about before the first step.
     case unknownAnswer
     /// No reward scored any answer of a step.
@@ -70,6 +72,9 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
         case .offPolicy(let tokens):
             "the trainer's log-probabilities of \(tokens) freshly drawn tokens are not the sampler's, bit for "
                 + "bit; this is a defect of Yuyan: please report it with the recipe"
+        case .staleAnswers(let found, let expected):
+            "answers that should be on policy were drawn after \(found) updates of the weights, and there "
+                + "were \(expected); this is a defect of Yuyan: please report it with the recipe"
         case .unknownAnswer:
             "the data shows an answer that the reference was not asked about before training; with "
                 + "streaming or mixed data use finetuning_type: lora, whose reference is always there"

@@ -77,9 +77,12 @@ public struct StepPlan: Sendable, Hashable {
 
     /// Epochs that are done, as a fraction of micro-batches.
     ///
-    /// - Parameter done: Micro-batches of the epoch, counted from 0, that are done.
-    public func fraction(epoch: Int, done: Int) -> Double {
-        guard microBatches.indices.contains(epoch) else { return Double(epoch) }
-        return Double(epoch) + Double(done) / Double(microBatches[epoch])
+    /// - Parameters:
+    ///   - epoch: Counted from 0; behind the last that is planned, all are taken to be as that one.
+    ///   - done: Micro-batches of the epoch that are done.
+    public func fraction(epoch: Int, done: Double) -> Double {
+        guard let last = microBatches.last else { return Double(epoch) }
+        let count = microBatches.indices.contains(epoch) ? microBatches[epoch] : last
+        return Double(epoch) + min(1, done / Double(count))
     }
 }

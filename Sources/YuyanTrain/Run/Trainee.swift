@@ -25,6 +25,14 @@ package protocol Trainee: AnyObject {
     /// - Returns: The weight of the whole step, which its loss is divided by.
     func begin(step: Int, _ batches: [TrainingBatch]) throws -> Double
 
+    /// The same, for a method that may replace samples which teach nothing.
+    ///
+    /// - Parameter further: Takes so many samples from the data behind the step's; fewer, or none, if
+    ///   they come in whole micro-batches only. The run then goes on behind these.
+    func begin(
+        step: Int, _ batches: [TrainingBatch], further: (Int) throws -> [TrainingSample]
+    ) throws -> Double
+
     /// Notes what is known once all micro-batches of a step are done.
     ///
     func end(step: Int, statistics: inout LossStatistics) throws -> StepNotes
@@ -87,6 +95,12 @@ extension Trainee {
         return total
     }
 
+    package func begin(
+        step: Int, _ batches: [TrainingBatch], further: (Int) throws -> [TrainingSample]
+    ) throws -> Double {
+        try begin(step: step, batches)
+    }
+
     package func end(step: Int, statistics: inout LossStatistics) throws -> StepNotes {
         StepNotes()
     }
@@ -103,6 +117,14 @@ extension Trainee {
 package protocol BatchSource {
     /// The next micro-batch; nil if there are no more.
     func next() throws -> LoadedBatch?
+
+    /// So many samples from the same stream, one by one, of as many epochs as it takes.
+    func further(_ count: Int) throws -> [LoadedBatch]
+}
+
+extension BatchSource {
+    /// None: whole micro-batches cannot be cut.
+    package func further(_ count: Int) throws -> [LoadedBatch] { [] }
 }
 
 extension DataLoader: BatchSource {}

@@ -21,8 +21,12 @@ package struct TrainerState: Sendable {
     package var cursor = DataCursor()
     /// Micro-batches of its epoch that are done.
     package var microBatchesDone = 0
+    /// Samples of that epoch that were drawn beside micro-batches.
+    package var furtherDone = 0
     /// Steps that were taken on the micro-batches behind the cursor; 0 as a rule.
     package var repetition = 0
+    /// Samples that were drawn beside these micro-batches.
+    package var furtherHeld = 0
     /// Sums since the last logged step.
     package var window = LogWindow()
     /// Dynamic loss scaling.
@@ -97,7 +101,9 @@ package struct TrainerState: Sendable {
             "seed": .integer(context.recipe.run.seed),
             "data_cursor": cursor.json,
             "micro_batches_done": .integer(microBatchesDone),
+            "further_samples_done": .integer(furtherDone),
             "repetition": .integer(repetition),
+            "further_samples_held": .integer(furtherHeld),
             "data_fingerprint": .string(context.dataFingerprint),
             "recipe_hash": .string(context.recipe.fixedHash),
             "evaluations_since_best": .integer(evaluationsSinceBest),
@@ -128,7 +134,9 @@ package struct TrainerState: Sendable {
         state.tokens = try root.int("num_input_tokens_seen")
         state.cursor = try DataCursor(json: try own.object("data_cursor"))
         state.microBatchesDone = try own.int("micro_batches_done")
+        state.furtherDone = try own.optionalInt("further_samples_done") ?? 0
         state.repetition = try own.optionalInt("repetition") ?? 0
+        state.furtherHeld = try own.optionalInt("further_samples_held") ?? 0
         state.history = try root.array("log_history").map { JSONOutput(copying: $0) }
         if let value = try root.optionalDouble("best_metric"),
             let step = try root.optionalInt("best_global_step")

@@ -116,10 +116,16 @@ package final class TrainingLoop {
     /// Returns whether a step was taken; not if a signal came before its update.
     private func trainStep() throws -> Bool {
         let step = state.step + 1
-        let loaded = try state.repetition == 0 || held.isEmpty ? nextBatches() : held
+        let isAnew = state.repetition == 0 || held.isEmpty
+        let loaded = try isAnew ? nextBatches() : held
+        if isAnew {
+            further = []
+            // A run that goes on between two steps on one set is behind what it drew for the set.
+            _ = try moreSamples(state.furtherHeld)
+        }
         guard let last = loaded.last else { throw RunError.noMoreData(step: step) }
         let batches = loaded.map(\.batch)
-        let weight = try trainee.begin(step: step, batches)
+        let weight = try trainee.begin(step: step, batches) { try moreSamples($0) }
         guard weight > 0 else { throw RunError.noSupervisedTokens(step: step) }
         let normalizer = weight / Double(scaler?.scale ?? 1)
         var tokens = UInt64(state.tokens)
@@ -148,25 +154,42 @@ package final class TrainingLoop {
         alarm = notes.alarm
         try update(step: step, total, batches)
         clock.add(tokens: Int(tokens) - state.tokens)
-        let done = state.microBatchesDone + loaded.count
         state.step = step
         state.tokens = Int(tokens)
         state.repetition = (state.repetition + 1) % plan.repetitions
         held = state.repetition == 0 ? [] : loaded
         endsEpoch = false
         // What more steps are taken on is not done yet.
+        state.furtherHeld =
+            state.repetition == 0 ? 0 : further.reduce(0) { $0 + $1.unitCount }
         guard state.repetition == 0 else { return true }
-        state.epoch = plan.fraction(epoch: last.epoch, done: done)
-        state.cursor = last.cursor
-        state.microBatchesDone = last.endsEpoch ? 0 : done
-        endsEpoch = last.endsEpoch
+        move(behind: last, microBatches: loaded.count)
         return true
+    }
+
+    /// Moves the state behind a step's micro-batches and behind what was drawn beside them.
+    private func move(behind last: LoadedBatch, microBatches: Int) {
+        var (end, done, beside) = (last, state.microBatchesDone + microBatches, state.furtherDone)
+        for batch in further {
+            if batch.epoch != end.epoch { (done, beside) = (0, 0) }
+            beside += batch.unitCount
+            end = batch
+        }
+        let share = Double(beside) / Double(recipe.optimisation.batchSize)
+        state.epoch =
+            end.endsEpoch && beside > 0
+            ? Double(end.epoch + 1) : plan.fraction(epoch: end.epoch, done: Double(done) + share)
+        state.cursor = end.cursor
+        (state.microBatchesDone, state.furtherDone) = end.endsEpoch ? (0, 0) : (done, beside)
+        endsEpoch = last.endsEpoch || further.contains(where: \.endsEpoch)
     }
 
     /// Why a guard wants the run to end.
     private var alarm: String?
     /// Micro-batches that more steps are taken on.
     private var held: [LoadedBatch] = []
+    /// Samples that were drawn beside `held`, or beside the step's micro-batches.
+    private var further: [LoadedBatch] = []
 
     /// Whether the last step was its epoch's last.
     private var endsEpoch = false
@@ -179,6 +202,14 @@ package final class TrainingLoop {
             if batch.endsEpoch { break }
         }
         return loaded
+    }
+
+    /// Takes samples from behind the step's; they may be of the next epoch.
+    private func moreSamples(_ count: Int) throws -> [TrainingSample] {
+        guard count > 0 else { return [] }
+        let more = try data.further(count)
+        further += more
+        return more.flatMap(\.batch.samples)
     }
 
     private func update(

@@ -164,7 +164,7 @@ public final class TrainingRun {
         let loop = try TrainingLoop(
             TrainingLoop.Parts(
                 recipe: recipe, plan: plan, trainee: trainee,
-                data: data.data.loader(.training, from: state.cursor),
+                data: data.source(recipe, from: state.cursor),
                 validation: data.validation, optimizer: optimizer,
                 schedule: LearningRateSchedule(recipe, steps: plan.steps), device: device,
                 files: files, state: state),

@@ -29,19 +29,26 @@ package enum GroupAdvantage: Sendable, Hashable, CaseIterable {
     ///
     /// - Parameter rewards: One array a group; groups may have different sizes.
     package func evaluated(_ rewards: [[Double]]) -> GroupedAdvantages {
-        let all = Moments(rewards.joined().filter(\.isFinite))
+        let given = rewards.joined().filter(\.isFinite)
+        let all = Moments(given)
+        // What an answer is compared with: its group, or all answers.
+        let isFlat = isUniform(given)
         return GroupedAdvantages(
             advantages: rewards.map { group in
                 let scored = group.filter(\.isFinite)
-                let isUniform = isUniform(scored)
+                let isUniform = self == .reinforcePlusPlus ? isFlat : isUniform(scored)
                 let moments = Moments(scored)
                 return group.map { reward in
                     // Equal rewards have an advantage of exactly 0, whatever their mean rounds to.
-                    if !reward.isFinite || isUniform && self != .reinforcePlusPlus { return 0 }
+                    if !reward.isFinite || isUniform { return 0 }
                     return advantage(of: reward, in: moments, all: all)
                 }
             },
-            isUniform: rewards.map { isUniform($0.filter(\.isFinite)) },
+            isUniform: rewards.map { group in
+                // A group of one is no group: only the step can say whether it differs.
+                self == .reinforcePlusPlus && group.count == 1
+                    ? isFlat : isUniform(group.filter(\.isFinite))
+            },
             rewards: all)
     }
 

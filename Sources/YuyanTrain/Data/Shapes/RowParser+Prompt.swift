@@ -52,7 +52,7 @@ extension RowParser {
             return .preference(
                 PreferenceRow(
                     prompt: prompt, chosen: chosen, rejected: rejected, tools: tools,
-                    margin: try fields.number("margin")))
+                    margin: try fields.margin()))
         case .unpaired, .learning:
             let completion = try passage(fields["completion"], at: "completion")
             try checkKinds(prompt, completion, at: "completion", fields)
@@ -97,7 +97,7 @@ extension RowParser {
             prompt: .turns(Array(chosen[..<shared])), chosen: .turns(Array(chosen[shared...])),
             rejected: .turns(Array(rejected[shared...])),
             tools: try ToolReader.tools(fields["tools"], at: "tools"),
-            margin: try fields.number("margin"))
+            margin: try fields.margin())
     }
 
     private func stepwise(_ fields: JSONCursor) throws(RowFault) -> StepwiseRow {

@@ -71,7 +71,7 @@ struct RowParser: Sendable {
                 PreferenceRow(
                     prompt: .turns(conversation.turns), chosen: .turns(chosen),
                     rejected: .turns(rejected), tools: conversation.tools,
-                    margin: try fields.number("margin")))
+                    margin: try fields.margin()))
         case .unpaired:
             let tag = names.columns["kto_tag"] ?? (fields["kto_tag"] == nil ? "label" : "kto_tag")
             guard let isDesirable = fields[tag]?.bool else {
@@ -254,6 +254,15 @@ extension JSONCursor {
         guard let value = self[key], !value.isNull else { return nil }
         guard let text = value.string else { throw RowFault(key, value, expected: "a text") }
         return text
+    }
+
+    /// By how much the chosen answer is better, in units of a score that is a Float.
+    func margin() throws(RowFault) -> Double? {
+        guard let margin = try number("margin") else { return nil }
+        guard abs(margin) <= 1e6 else {
+            throw RowFault("margin", self["margin"], expected: "a number from -1e6 to 1e6")
+        }
+        return margin
     }
 
     /// The number of a column that may be missing or null.

@@ -99,16 +99,6 @@ extension RecipeLint {
                 && subject.alignment.lossType == .cispo && high < 1
         },
         LintRule(
-            "lonely-group",
-            "dynamic_sampling per_device_train_batch_size "
-                + "gradient_accumulation_steps",
-            when: "groups are drawn again although a step has one prompt only",
-            why:
-                "drawing again keeps steps full of prompts that teach (arXiv:2503.14476); a step of "
-                + "one that is always or never solved stays empty, at many times its cost",
-            advice: "take more prompts a step"
-        ) { $0.writesAnswers && $0.alignment.resamples > 0 && $0.samplesPerStep == 1 },
-        LintRule(
             "stale-answers", "ppo_epochs num_iterations",
             when: "more than 4 steps are taken on one set of answers",
             why: "the model has left what it wrote: most ratios are clipped, and what is left is "
