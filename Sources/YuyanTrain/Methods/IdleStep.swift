@@ -40,18 +40,22 @@ enum IdleStep: Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .nothingCounts(let dropped, let unscored, let cut):
             let parts = [
-                (cut, "cut, which mask_truncated_completions leaves out: raise max_completion_length"),
+                (
+                    cut,
+                    "cut, which mask_truncated_completions leaves out: raise "
+                        + "max_completion_length"
+                ),
                 (
                     dropped,
-                    "in groups that all earned the same to the last attempt of dynamic_sampling: "
-                        + "take other prompts or more attempts"
+                    "in groups that all earned the same to the last attempt of "
+                        + "dynamic_sampling: take other prompts or more attempts"
                 ), (unscored, "without a reward"),
             ]
             let reasons = parts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
             return "nothing is learnt: of \(dropped + unscored + cut) answers "
                 + reasons.joined(separator: "; ")
         case .noDifference(let answers):
-            return "nothing is learnt: none of \(answers) answers earned more than those that it is "
+            return "nothing is learnt: none of \(answers) answers earned more than what it is "
                 + "compared with; larger groups, other prompts or a reward with degrees may help"
         }
     }

@@ -76,7 +76,8 @@ extension Recipe {
                 + "num_iterations", if: !stage.writesAnswers || stage == .ppo, name)
         unread("loss_type scale_rewards", if: stage == .rloo, name)
         unread("scale_rewards", if: stage == .reinforce, name)
-        unread("dynamic_sampling", if: stage == .ppo, name + ", which compares no answers in groups")
+        unread(
+            "dynamic_sampling", if: stage == .ppo, name + ", which compares no answers in groups")
         unread(
             "dynamic_sampling", if: stage.writesAnswers && alignment.generations == 1,
             "num_generations is 1")

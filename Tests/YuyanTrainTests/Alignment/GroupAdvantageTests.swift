@@ -48,6 +48,18 @@ struct GroupAdvantageTests {
         }
     }
 
+    @Test("of REINFORCE++ need no groups: answers are compared with all of their step")
+    func singles() {
+        let method = GroupAdvantage.reinforcePlusPlus
+        let found = method.evaluated([[1], [0], [0], [1]])
+        let together = method.evaluated([[1, 0, 0, 1]])
+        #expect(Array(found.advantages.joined()) == together.advantages[0])
+        #expect(found.uniformFraction == 0 && together.uniformFraction == 0)
+        // The mean of ten tenths is not a tenth.
+        let equal = method.evaluated((0..<10).map { _ in [0.1] })
+        #expect(equal.advantages.joined().allSatisfy { $0 == 0 } && equal.uniformFraction == 1)
+    }
+
     @Test("do not depend on a constant; GRPO's hardly on a factor")
     func invariance() {
         let groups = [[0.5, 1, 3, -2], [1, 0, 0, 1]]

@@ -45,6 +45,21 @@ struct ShapeTests {
         }
     }
 
+    @Test("a margin that no score could reach is refused")
+    func margins() throws {
+        func pair(_ margin: String) -> String {
+            #"{"prompt": "a", "chosen": "b", "rejected": "c", "margin": \#(margin)}"#
+        }
+        guard case .preference(let row) = try parse(pair("-2.5")).1 else {
+            Issue.record("no preference")
+            return
+        }
+        #expect(row.margin == -2.5)
+        for margin in ["1e300", "-1e7"] {
+            #expect(fault(pair(margin)).contains("from -1e6 to 1e6"), "\(margin)")
+        }
+    }
+
     @Test("are told by their columns")
     func detection() throws {
         let rows = [

@@ -117,10 +117,6 @@ struct RecipeLintTests {
         Example(
             "cispo-bound", rl + "loss_type=cispo epsilon_high=0.28",
             rl + "loss_type=cispo epsilon_high=4"),
-        Example(
-            "lonely-group",
-            rl + "dynamic_sampling=2 per_device_train_batch_size=1 mask_truncated_completions",
-            rl + "dynamic_sampling=2 per_device_train_batch_size=2 mask_truncated_completions"),
         Example("stale-answers", rl + "num_iterations=5", rl + "num_iterations=4"),
         Example(
             "stale-answers", "stage=ppo reward_funcs=[arithmetic] ppo_epochs=5",

@@ -15,6 +15,7 @@ struct TrainerStateTests {
         state.tokens = 12345
         state.cursor = DataCursor(epoch: 1, index: 1024, offset: 3)
         state.microBatchesDone = 5
+        (state.furtherDone, state.furtherHeld) = (3, 2)
         state.history = [
             ["step": 1, "loss": .double(0.1 + 0.2), "epoch": 1.0],
             ["step": 2, "loss": .double(.leastNonzeroMagnitude)],
@@ -38,6 +39,7 @@ struct TrainerStateTests {
         #expect(read.json(context).indented == text)
         #expect(read.window == state.window && read.best == state.best)
         #expect(read.cursor == state.cursor && read.owesEvaluation)
+        #expect(read.furtherDone == 3 && read.furtherHeld == 2)
     }
 
     @Test(
