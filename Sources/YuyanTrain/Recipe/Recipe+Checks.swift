@@ -227,6 +227,13 @@ extension Recipe {
         if method.type == .lora, method.loraTarget.isEmpty {
             throw refuse("lora_target", "empty", "module names, or all")
         }
+        let both = Set(method.loraTarget).intersection(method.additionalTarget)
+        if method.type == .lora, let module = both.min() {
+            throw .conflict(
+                file: file,
+                what: "'\(module)' is in lora_target and in additional_target; train an update of "
+                    + "it or all of it")
+        }
         if let ratio = method.loraPlusRatio, ratio <= 0 {
             throw refuse("loraplus_lr_ratio", "\(ratio)", "above 0")
         }

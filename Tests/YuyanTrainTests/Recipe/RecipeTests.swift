@@ -223,6 +223,10 @@ struct RecipeTests {
                 "adapter_name_or_path: a\ncreate_new_adapter: true\nquantization_bit: 4\n",
                 "quantization_bit", "without create_new_adapter"
             ),
+            (
+                "lora_target: v_proj,embed_tokens\nadditional_target: embed_tokens\n",
+                "'embed_tokens'", "it or all of it"
+            ),
             ("do_train: false\n", "eval_dataset", "is missing"),
             ("do_train: false\nval_size: 2\nstage: sample\n", "do_train", "nothing to evaluate"),
             ("loraplus_lr_embedding: -1\n", "loraplus_lr_embedding", "at least 0"),
