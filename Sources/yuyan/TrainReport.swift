@@ -103,6 +103,11 @@ struct TrainReport {
             return "stopped early at step \(step) in \(time); the best evaluation was at \(best): "
                 + "\(result.folder)\nreport: \(result.folder)/report.html\n\(result.verdict)\n"
                 + Self.memoryTable(result.memory, peak: result.measuredPeak)
+        case .evaluated:
+            return "evaluated in \(time), nothing was trained: \(result.folder)\n"
+                + (watcher.evaluationLoss.map { "eval_loss \($0.formatted(digits: 4))\n" } ?? "")
+                + "report: \(result.folder)/report.html\n"
+                + Self.memoryTable(result.memory, peak: result.measuredPeak)
         case .interrupted(_, let step, let checkpoint):
             let place = checkpoint.map { "saved: \($0)" } ?? "nothing was trained yet"
             return "interrupted at step \(step); \(place); the same command goes on from here"
@@ -113,7 +118,8 @@ struct TrainReport {
     private var earlierText: String {
         let again = "overwrite_output_dir: true trains anew\n"
         switch result.outcome {
-        case .finished(let step), .interrupted(_, let step, _):
+        case .evaluated, .finished, .interrupted:
+            let step = result.outcome.step
             return "\(result.folder): this run is already finished at step \(step), nothing was "
                 + "done; a larger max_steps or num_train_epochs goes on, \(again)"
         case .stoppedEarly(let step, let best):
@@ -123,14 +129,8 @@ struct TrainReport {
     }
 
     var json: JSONOutput {
-        let (outcome, step): (String, Int) =
-            switch result.outcome {
-            case .finished(let step): ("finished", step)
-            case .stoppedEarly(let step, _): ("stopped_early", step)
-            case .interrupted(_, let step, _): ("interrupted", step)
-            }
-        return [
-            "outcome": .string(outcome), "step": .integer(step),
+        [
+            "outcome": .string(result.outcome.word), "step": .integer(result.outcome.step),
             "output_dir": .string(result.folder),
             "checkpoint": (watcher.checkpoint ?? result.endedBefore).map { .string($0) } ?? .null,
             "loss": watcher.loss.map { .double($0) } ?? .null,
@@ -166,7 +166,8 @@ struct TrainReport {
     static func memoryTable(_ memory: MemoryPrediction, peak: Int?) -> String {
         var table = Table()
         for part in memory.parts { table.add(part.name.english, part.bytes.memorySize) }
-        table.add("predicted", memory.total.memorySize)
+        table.add(
+            memory.isUpperBound ? "predicted, at most" : "predicted", memory.total.memorySize)
         if let peak {
             let share = Double(peak - memory.total) / Double(max(1, memory.total)) * 100
             table.add(

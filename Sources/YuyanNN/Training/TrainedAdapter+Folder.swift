@@ -42,8 +42,10 @@ extension TrainedAdapter {
         try compare("use_dora", saved.hasMagnitudes, configuration.hasMagnitudes, "use_dora")
         try compare("use_rslora", saved.dividesByRoot, configuration.dividesByRoot, "use_rslora")
         let trained = Dictionary(uniqueKeysWithValues: modules.map { ($0.path, $0) })
-        for path in model.projections.compactMap({ $0.module?.path }) {
-            let isSaved = try saved.names(path)
+        let paths = [Self.embeddingPath] + model.projections.compactMap { $0.module?.path }
+        for path in paths {
+            let isSaved =
+                try path == Self.embeddingPath ? saved.namesEmbedding(path) : saved.names(path)
             guard let module = trained[path] else {
                 guard isSaved else { continue }
                 throw AdapterError.configuration(

@@ -73,7 +73,7 @@ final class PolicyTrainee: ModelMethod {
         // Training goes on from an adapter, so the reference is the base with that one.
         reference =
             recipe.needsReference
-            ? try recipe.model.adapters.first.map {
+            ? try recipe.model.startAdapter.map {
                 try LowRankAdapter(
                     name: "reference", directory: $0, for: base.model.decoder, on: device)
             } : nil

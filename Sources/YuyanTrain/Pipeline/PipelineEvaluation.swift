@@ -49,10 +49,14 @@ public struct PipelineEvaluation: Sendable {
         recipe.model.fromScratch = false
         if stage.method.type == .lora {
             recipe.method = stage.method
-            if let folder { recipe.model.adapters = [folder] }
+            if let folder {
+                recipe.model.adapters = stage.model.mergedAdapters + [folder]
+                recipe.model.createsNewAdapter = false
+            }
         } else if let folder {
             recipe.model.path = folder
             recipe.model.adapters = []
+            recipe.model.createsNewAdapter = false
         }
         recipe.method.stage = .grpo
         recipe.method.loraDropout = 0

@@ -495,8 +495,9 @@ extension RunEvent {
 
 extension RunOutcome {
     /// Steps that are done.
-    var step: Int {
+    public var step: Int {
         switch self {
+        case .evaluated: 0
         case .finished(let step), .stoppedEarly(let step, _), .interrupted(_, let step, _): step
         }
     }
@@ -505,6 +506,7 @@ extension RunOutcome {
     public var word: String {
         switch self {
         case .finished: "finished"
+        case .evaluated: "evaluated"
         case .stoppedEarly: "stopped_early"
         case .interrupted: "interrupted"
         }

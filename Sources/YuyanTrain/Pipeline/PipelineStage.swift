@@ -96,7 +96,19 @@ extension Recipe {
         guard use.key == "adapter_name_or_path", use.isFolder,
             [.adapter, .judge].contains(stageResult)
         else { return }
-        for key in Self.adapterKeys.compactMap({ Self.keysByName[$0] }) {
+        let folder = other.run.outputFolder
+        func isFolder(_ path: String) -> Bool { path == folder || path == folder + "/" }
+        let before = Array(model.adapters.prefix { !isFolder($0) })
+        guard before == other.model.mergedAdapters else {
+            func list(_ adapters: [String]) -> String { adapters.joined(separator: ", ") }
+            throw .otherAdapter(
+                place: use.place, key: use.key, found: "'\(list(model.adapters))'", stage: name,
+                expected: "'\(list(other.model.mergedAdapters + [folder]))'")
+        }
+        // What is merged may have any form.
+        let isTrained = model.startAdapter.map(isFolder) == true
+        let names = isTrained ? Self.adapterKeys : ["model_name_or_path"]
+        for key in names.compactMap({ Self.keysByName[$0] }) {
             var (found, expected) = (key.node(self).inline, key.node(other).inline)
             if key.name == "lora_alpha" {
                 // Nothing given means twice the rank.

@@ -39,11 +39,17 @@ extension Recipe {
         let type = "finetuning_type is \(method.type.rawValue)"
         unread(
             "lora_rank lora_alpha lora_dropout lora_target additional_target rank_pattern "
-                + "alpha_pattern use_rslora use_dora loraplus_lr_ratio lora_init",
+                + "alpha_pattern use_rslora use_dora loraplus_lr_ratio loraplus_lr_embedding lora_init",
             if: method.type != .lora, type)
+        unread(
+            "loraplus_lr_embedding", if: method.loraPlusRatio == nil,
+            "loraplus_lr_ratio is not set")
         unread(
             "freeze_trainable_layers freeze_trainable_modules freeze_extra_modules",
             if: method.type != .freeze, type)
+        unread(
+            "create_new_adapter", if: model.adapters.isEmpty,
+            "there is no adapter_name_or_path, so the adapter is a fresh one anyway")
         unread(
             "quantization_method quantization_type double_quantization",
             if: model.quantizationBits == nil, "quantization_bit is not set")
@@ -113,8 +119,8 @@ extension Recipe {
     /// Keys that only change how something is learnt, saved or evaluated.
     private static let trainingKeys =
         "finetuning_type lora_rank lora_alpha lora_dropout lora_target additional_target rank_pattern "
-        + "alpha_pattern use_rslora use_dora loraplus_lr_ratio lora_init freeze_trainable_layers "
-        + "freeze_trainable_modules freeze_extra_modules infer_dtype gradient_checkpointing "
+        + "alpha_pattern use_rslora use_dora loraplus_lr_ratio loraplus_lr_embedding lora_init "
+        + "freeze_trainable_layers freeze_trainable_modules freeze_extra_modules infer_dtype gradient_checkpointing "
         + "disable_gradient_checkpointing mask_history dataset_weights disable_shuffling beta "
         + "kl_estimator kl_in_reward epsilon epsilon_high delta loss_type scale_rewards "
         + "importance_sampling_level num_iterations entropy_coef dynamic_sampling stop_on_alarm "

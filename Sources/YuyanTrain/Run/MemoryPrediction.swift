@@ -5,10 +5,13 @@ import YuyanTensor
 /// What a run will hold in memory, by part, in bytes.
 ///
 /// Weights, gradients and optimiser are counted exactly. Activations follow from what the tape keeps:
-/// see `activationFloats`. The program itself, with tokenizer and data, is measured, not predicted.
+/// see `activationFloats`. Samples follow from the tokens of the rows that are packed together. The
+/// program itself, with tokenizer and data as they are after counting, is measured, not predicted.
 public struct MemoryPrediction: Sendable {
     /// The parts, largest ideas first.
     public var parts: [Part]
+    /// Whether a run usually takes much less: with tools every answer might use all of their tokens.
+    public let isUpperBound: Bool
 
     /// One part.
     public struct Part: Sendable, Hashable {
@@ -26,18 +29,20 @@ public struct MemoryPrediction: Sendable {
     /// - Parameters:
     ///   - tokens: Of the largest micro-batch.
     ///   - longestPrompt: Tokens of a prompt that the model answers.
+    ///   - samples: Bytes of the samples that are read ahead.
     ///   - base: What the process holds before the first step; nil if the system does not tell.
     init(
         decoder: Decoder, trainee: any Trainee, optimizer: Optimizer, recipe: Recipe, tokens: Int,
-        longestPrompt: Int = 1, checkpointing: Bool, base: Int?
+        longestPrompt: Int = 1, samples: Int = 0, checkpointing: Bool, base: Int?
     ) {
+        let trains = recipe.run.doesTrain
         let weights = decoder.weightBytes
         let trained = trainee.parameters.reduce(0) { $0 + 4 * $1.storageCount }
         let isAdapter = recipe.method.type == .lora
         let state = optimizer.arrays.reduce(0) { $0 + $1.byteCount }
         let shape = decoder.shape
         let activations = Self.activationBytes(
-            shape, tokens: tokens, checkpointing: checkpointing,
+            shape, tokens: tokens, keeping: !trains ? .nothing : checkpointing ? .inputs : .all,
             rank: isAdapter ? recipe.method.loraRank : 0)
         // Rows of logits, their gradient in place, and the same rows on their way through the head.
         let rows = min(256, max(16, (32 << 20) / (4 * shape.vocabularySize)))
@@ -45,12 +50,13 @@ public struct MemoryPrediction: Sendable {
         var parts = [Part(key: "weights", name: "weights · 权重", bytes: weights)]
         if isAdapter { parts.append(Part(key: "adapter", name: Self.adapterName, bytes: trained)) }
         parts += [
-            Part(key: "gradients", name: "gradients · 梯度", bytes: trained),
+            Part(key: "gradients", name: "gradients · 梯度", bytes: trains ? trained : 0),
             Part(
                 key: "optimiser", name: "optimiser · 优化器",
-                bytes: optimizer.configuration.isPaged ? 0 : state),
+                bytes: optimizer.configuration.isPaged || !trains ? 0 : state),
             Part(key: "activations", name: "activations · 激活", bytes: activations),
             Part(key: "logits", name: "logits · 对数几率", bytes: logits),
+            Part(key: "samples", name: "samples read ahead · 预读样本", bytes: samples),
         ]
         if recipe.method.stage.writesAnswers {
             parts.append(
@@ -61,6 +67,7 @@ public struct MemoryPrediction: Sendable {
             parts.append(Self.program(max(0, base - weights - (isAdapter ? trained : 0))))
         }
         self.parts = parts
+        isUpperBound = Self.isUpperBound(recipe)
     }
 
     /// Of a run that only answers.
@@ -78,6 +85,11 @@ public struct MemoryPrediction: Sendable {
         parts.append(
             Self.rollouts(model.decoder, recipe: recipe, longestPrompt: max(1, longestPrompt)))
         if let base { parts.append(Self.program(max(0, base - weights - adapter))) }
+        isUpperBound = Self.isUpperBound(recipe)
+    }
+
+    private static func isUpperBound(_ recipe: Recipe) -> Bool {
+        recipe.method.stage.writesAnswers && !recipe.alignment.tools.isEmpty
     }
 
     private static let adapterName = "adapter · 适配器"
@@ -86,7 +98,10 @@ public struct MemoryPrediction: Sendable {
         _ decoder: Decoder, recipe: Recipe, longestPrompt: Int
     ) -> Part {
         Part(
-            key: "rollouts", name: "keys and values of answers · 回答的键值",
+            key: "rollouts",
+            name: isUpperBound(recipe)
+                ? "keys and values of answers, at most · 回答的键值（上限）"
+                : "keys and values of answers · 回答的键值",
             bytes: RolloutWriter.keyValueBytes(
                 decoder, recipe: recipe, longestPrompt: longestPrompt))
     }
@@ -95,14 +110,27 @@ public struct MemoryPrediction: Sendable {
         Part(key: "program", name: "program, tokenizer, data · 程序、分词器、数据", bytes: bytes)
     }
 
-    /// Bytes that the tape keeps between forward and backward of a micro-batch, at its fullest.
+    /// What of a layer outlives its forward pass.
+    enum Kept {
+        /// All that its backward reads.
+        case all
+        /// Its input, from which the rest is computed again.
+        case inputs
+        /// Nothing: there is no backward.
+        case nothing
+    }
+
+    /// Bytes that a micro-batch takes at its fullest: what the tape keeps for the backward, and more.
     static func activationBytes(
-        _ shape: ModelShape, tokens: Int, checkpointing: Bool, rank: Int
+        _ shape: ModelShape, tokens: Int, keeping: Kept, rank: Int
     ) -> Int {
         let layer = activationFloats(shape, rank: rank)
         let kept =
-            checkpointing
-            ? shape.layerCount * shape.width + layer : shape.layerCount * layer
+            switch keeping {
+            case .all: shape.layerCount * layer
+            case .inputs: shape.layerCount * shape.width + layer
+            case .nothing: layer
+            }
         // At the last layer's backward: its gradients beside what is kept.
         let moving = 2 * shape.hiddenWidth + 4 * shape.width
         return 4 * tokens * (kept + moving)

@@ -57,6 +57,7 @@ final class ModelTrainee: Trainee {
     func export(to folder: String, as type: ElementType) throws {
         if let lowRank = model.lowRank {
             try contents(of: lowRank).writePEFT(to: folder, as: type)
+            try MergedAdapters(recipe)?.write(to: folder)
         } else if let saved {
             try saved.writeHuggingFace(to: folder, as: type, scoredBy: scoreWeight)
         } else {
@@ -73,8 +74,8 @@ final class ModelTrainee: Trainee {
             updates: lowRank.modules.map { module in
                 AdapterContents.Update(
                     path: module.path, rank: module.rank, alpha: module.alpha,
-                    down: module.down.rowMajor(), up: module.up.rowMajor(),
-                    magnitude: module.magnitude?.rowMajor())
+                    down: module.downRows, up: module.up.rowMajor(),
+                    magnitude: module.magnitude?.rowMajor(), isEmbedding: module.isEmbedding)
             })
         let adapted = Set(lowRank.parameters.map(\.name))
         let whole = Set(model.parameters.map(\.name).filter { !adapted.contains($0) })
@@ -122,12 +123,14 @@ final class ModelTrainee: Trainee {
         } else {
             let path = folder + "/adapter_model.safetensors"
             let file = try SafetensorsFile(path: path)
+            let transposed = model.lowRank?.modules.first { $0.isEmbedding }?.down.name
             for parameter in parameters {
                 // Weights that are trained whole have PEFT's prefix too.
                 let prefix = "base_model.model."
                 let name =
                     parameter.name.hasPrefix(prefix) ? parameter.name : prefix + parameter.name
-                try parameter.load(file.tensor(name), from: path)
+                try parameter.load(
+                    file.tensor(name), from: path, transposed: parameter.name == transposed)
             }
         }
     }
@@ -165,13 +168,18 @@ extension TrainableModel {
 extension Parameter {
     /// Takes the values of a file's tensor.
     ///
+    /// - Parameter transposed: Whether the file has a matrix's columns as rows.
     /// - Throws: `FormatError` if it has another shape.
-    func load(_ entry: TensorEntry, from path: String) throws {
-        guard entry.shape == shape else {
+    func load(_ entry: TensorEntry, from path: String, transposed: Bool = false) throws {
+        let expected = transposed ? shape.reversed() : shape
+        guard entry.shape == expected else {
             throw FormatError.badValue(
                 file: path, key: entry.name, found: "\(entry.shape)",
-                expected: "\(shape); does the recipe match the file?")
+                expected: "\(expected); does the recipe match the file?")
         }
-        load(rowMajor: try Tensor(entry).values)
+        let values = try Tensor(entry).values
+        guard transposed else { return load(rowMajor: values) }
+        let (rows, columns) = (shape[0], shape[1])
+        load(rowMajor: values.indices.map { values[$0 % columns * rows + $0 / columns] })
     }
 }

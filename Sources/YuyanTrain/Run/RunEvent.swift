@@ -56,6 +56,8 @@ public enum RunOutcome: Sendable, Hashable {
     case finished(step: Int)
     /// No evaluation was better for as long as the recipe allows.
     case stoppedEarly(step: Int, best: Int)
+    /// Nothing was to be trained: the model was evaluated as it is.
+    case evaluated
     /// A signal asked to stop; the checkpoint is on disk.
     case interrupted(signal: Int32, step: Int, checkpoint: String?)
 }

@@ -85,6 +85,10 @@ package final class TrainingLoop {
     /// - Throws: `RunError`, `FormatError` if a file cannot be written, or what reading data throws.
     package func run() throws -> RunOutcome {
         clock.restart()
+        guard recipe.run.doesTrain else {
+            state.owesEvaluation = true
+            return try evaluateAndKeep() ?? .evaluated
+        }
         if state.owesEvaluation || (state.step == 0 && recipe.run.evaluatesOnStart) {
             if let outcome = try evaluateAndKeep() { return outcome }
         }

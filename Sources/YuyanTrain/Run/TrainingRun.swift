@@ -65,7 +65,7 @@ public final class TrainingRun {
         if isDry { try folder.checkWritable() }
         lock = isDry ? nil : try folder.claim()
         resumption = try Resumption.find(recipe, folder: folder, isDry: isDry)
-        for note in resumption.notes { observe(.note(note)) }
+        for note in resumption.notes + recipe.run.savingNotes { observe(.note(note)) }
         device = Device(recipe)
         model = try PreparedModel(recipe, path: modelPath, device: device)
         for note in model.notes { observe(.note(note)) }
@@ -83,7 +83,8 @@ public final class TrainingRun {
         if let columns = data.survey?.tally.columns { try trainee.check(columns: columns) }
         plan = try data.plan(recipe)
         optimizer = try Optimizer(
-            recipe, trainee.parameters, folder: isDry ? nil : folder.path)
+            recipe, trainee.parameters,
+            folder: isDry || !recipe.run.doesTrain ? nil : folder.path)
         let base = ProcessMemory.resident
         let (checkpointing, memory) = Self.memory(
             recipe, model: model, trainee: trainee, data: data, optimizer: optimizer, base: base)
@@ -120,7 +121,8 @@ public final class TrainingRun {
                     ? recipe.tokensPerPass(
                         model.model.tokensPerPass, longestPrompt: data.longest)
                     : min(data.mostTokens, max(model.model.tokensPerPass, data.longest)),
-                longestPrompt: data.longest, checkpointing: checkpointing, base: base)
+                longestPrompt: data.longest, samples: data.sampleBytes,
+                checkpointing: checkpointing, base: base)
         }
         let asked =
             recipe.model.disablesGradientCheckpointing ? false : recipe.model.gradientCheckpointing
@@ -156,21 +158,26 @@ public final class TrainingRun {
         // Everything is known to be right by now.
         try resumption.clear(folder)
         let context = TrainerState.Context(
-            plan: plan, recipe: recipe, dataFingerprint: data.fingerprint,
+            plan: plan, recipe: recipe, dataFingerprint: data.fingerprint, template: data.template,
             microBatchSize: recipe.optimisation.batchSize)
         let files = try RunFiles(
             folder: folder, recipe: recipe, context: context, resumed: resumption.state)
         let answers = try answersBefore(isResumed: resumption.state != nil)
+        // A run that only evaluates reads no training data.
+        let batches: any BatchSource =
+            recipe.run.doesTrain
+            ? try data.data.loader(.training, from: state.cursor) : NoBatches()
         let loop = try TrainingLoop(
             TrainingLoop.Parts(
                 recipe: recipe, plan: plan, trainee: trainee,
-                data: data.data.loader(.training, from: state.cursor),
+                data: batches,
                 validation: data.validation, optimizer: optimizer,
                 schedule: LearningRateSchedule(recipe, steps: plan.steps), device: device,
                 files: files, state: state),
             stopSignal: stopSignal, observe: observe)
         let outcome = try loop.run()
         if case .interrupted = outcome { return result(outcome, answers: nil) }
+        if case .evaluated = outcome { return try report(outcome, samples: []) }
         return try finish(outcome, loop.state, files, answers)
     }
 
@@ -178,8 +185,9 @@ public final class TrainingRun {
     ///
     /// - Returns: False if somebody asked to stop before it had seen all of it.
     private func showData() throws -> Bool {
-        let epochs = max(1, plan.epochs)
-        let loader = try data.data.loader(.training, epochs: epochs)
+        let epochs = recipe.run.doesTrain ? max(1, plan.epochs) : 0
+        // Made once somebody wants to see rows: it reads ahead, and holds what it has read.
+        var loader: DataLoader?
         var rest = data.validation.flatMap(\.batches).makeIterator()
         let count =
             data.data.rowCount(.training) * epochs
@@ -188,7 +196,10 @@ public final class TrainingRun {
         try trainee.prepare {
             observe(.preparing(done: done, of: count))
             guard stopSignal() == nil else { return nil }
-            let batch = try loader.next()?.batch ?? rest.next()
+            if loader == nil, epochs > 0 {
+                loader = try data.data.loader(.training, epochs: epochs)
+            }
+            let batch = try loader?.next()?.batch ?? rest.next()
             done += batch?.samples.count ?? 0
             return batch
         }
@@ -201,12 +212,13 @@ public final class TrainingRun {
             answers: nil)
     }
 
-    /// Refuses a checkpoint of other data, or behind the recipe's end.
+    /// Refuses a checkpoint of other data or another template, or behind the recipe's end.
     private func check(_ checkpoint: RunFolder.Checkpoint, _ state: TrainerState) throws {
         if let fingerprint = resumption.fingerprint, fingerprint != data.fingerprint {
             throw RunError.changedData(
                 checkpoint: checkpoint.path, found: data.fingerprint, expected: fingerprint)
         }
+        try data.template.check(resumption.template, of: checkpoint.path)
         guard state.step <= plan.steps else {
             throw RunError.beyondEnd(
                 checkpoint: checkpoint.path, step: state.step, steps: plan.steps)
@@ -261,9 +273,17 @@ public final class TrainingRun {
                         reference: model.tokenizer.decode(prompt.reference)))
             }
         }
+        let result = try report(outcome, samples: samples)
+        try files.finish(state)
+        return result
+    }
+
+    /// Writes the page for people.
+    private func report(
+        _ outcome: RunOutcome, samples: [ReportPage.Sample]
+    ) throws -> RunResult {
         let page = try page(outcome, samples: samples)
         try writeAtomically(folder.place("report.html")) { try $0.write(page.html) }
-        try files.finish(state)
         return result(outcome, answers: samples, verdict: page.verdict)
     }
 
@@ -290,7 +310,7 @@ public final class TrainingRun {
 
     /// What the model says before it is trained; a run that goes on finds that in a file.
     private func answersBefore(isResumed: Bool) throws -> AnswersBefore? {
-        guard recipe.run.reportSamples > 0, recipe.method.stage != .pt,
+        guard recipe.run.doesTrain, recipe.run.reportSamples > 0, recipe.method.stage != .pt,
             recipe.method.stage != .rm, recipe.method.stage != .prm
         else { return nil }
         var batches = data.validation.flatMap(\.batches)
@@ -318,6 +338,7 @@ public final class TrainingRun {
     ///
     /// - Throws: `DataError`.
     public func timed() throws -> TimePrediction {
+        guard recipe.run.doesTrain else { return try timedEvaluation() }
         let loader = try data.data.loader(.training)
         guard let first = try loader.next() else { throw RunError.noMoreData(step: 1) }
         let batch = first.batch
@@ -346,6 +367,31 @@ public final class TrainingRun {
         return TimePrediction(
             tokensPerSecond: rate, seconds: tokens / rate, loss: statistics.meanLoss)
     }
+
+    /// The same of a run that only evaluates.
+    private func timedEvaluation() throws -> TimePrediction {
+        guard let batch = data.validation.first?.batches.first else {
+            throw RunError.noMoreData(step: 0)
+        }
+        var unseen: TrainingBatch? = batch
+        try trainee.prepare {
+            defer { unseen = nil }
+            return unseen
+        }
+        var statistics = LossStatistics()
+        let clock = ContinuousClock()
+        let start = clock.now
+        try trainee.evaluate(batch, statistics: &statistics)
+        let rate = Double(batch.tokenCount) / max((clock.now - start) / .seconds(1), 1e-9)
+        return TimePrediction(
+            tokensPerSecond: rate, seconds: Double(data.validationTokens) / rate,
+            loss: statistics.meanLoss)
+    }
+}
+
+/// The training data of a run that reads none.
+private struct NoBatches: BatchSource {
+    func next() throws -> LoadedBatch? { nil }
 }
 
 /// How long a run would take at the speed of its first micro-batch.
@@ -381,6 +427,7 @@ extension RunOutcome {
     var sentence: String {
         switch self {
         case .finished(let step): "Finished after \(step) steps."
+        case .evaluated: "Evaluated as it is; nothing was trained."
         case .stoppedEarly(let step, let best):
             "Stopped early at step \(step): no evaluation was better than that of step \(best)."
         case .interrupted(_, let step, _): "Interrupted at step \(step)."

@@ -29,7 +29,7 @@ public struct SamplingPlan: Sendable {
         preview = (sample.text(isColoured: true), sample.text(isColoured: false))
         let tally = survey.tally
         var facts: [(name: String, value: String)] = [("model · 模型", recipe.model.path)]
-        if let adapter = recipe.model.adapters.first { facts.append(("adapter · 适配器", adapter)) }
+        if let adapters = recipe.model.adapterFact { facts.append(adapters) }
         facts.append(
             (
                 "data · 数据",

@@ -80,6 +80,7 @@ public final class SamplingRun {
             throw RunError.changedData(
                 checkpoint: folder.path, found: data.fingerprint, expected: fingerprint)
         }
+        try data.template.check(start.template, of: folder.path)
         longestPrompt = try Self.checkedPrompts(recipe, model: model, data: data)
         plan = try SamplingPlan(
             recipe, data: data, survey: survey,
@@ -138,7 +139,8 @@ public final class SamplingRun {
     ///
     /// - Throws: `RunError`, `RewardError`, `FormatError` if a file cannot be written, `DataError`.
     public func sample() throws -> SamplingResult {
-        var state = SamplingJournal.State(fingerprint: data.fingerprint)
+        var state = SamplingJournal.State(
+            fingerprint: data.fingerprint, template: data.template)
         switch start {
         case .finished(let summary):
             // The last thing that a run removes.
@@ -309,7 +311,8 @@ public final class SamplingRun {
     private func finish() throws -> SamplingSummary {
         let path = folder.place(SamplingJournal.name)
         let summary = try SamplingSummary(
-            journal: path, recipe: recipe, fingerprint: data.fingerprint)
+            journal: path, recipe: recipe, fingerprint: data.fingerprint,
+            template: data.template)
         guard summary.batches == plan.batches else {
             throw FormatError.badValue(
                 file: path, key: "batch", found: "\(summary.batches) batches",

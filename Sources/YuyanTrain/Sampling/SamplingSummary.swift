@@ -32,6 +32,8 @@ public struct SamplingSummary: Sendable {
     public private(set) var tokens = 0
     /// Of the data; another value means other data.
     let fingerprint: String
+    /// What rendered them; nil in files that do not say.
+    let template: TemplateDigest?
 
     /// Share of the prompts with an answer that was kept.
     public var keptShare: Double { Double(promptsWithSamples) / Double(max(1, prompts)) }
@@ -44,8 +46,11 @@ public struct SamplingSummary: Sendable {
     ///
     /// - Parameter generations: Answers to each prompt.
     /// - Throws: `FormatError` if a line is not what was written.
-    init(journal: String, recipe: Recipe, fingerprint: String) throws {
+    init(
+        journal: String, recipe: Recipe, fingerprint: String, template: TemplateDigest?
+    ) throws {
         self.fingerprint = fingerprint
+        self.template = template
         pairs = recipe.sampling.writesPairs ? 0 : nil
         var best = BestOfN(generations: recipe.alignment.generations)
         var (rewardSum, rewarded, answerTokens, cut) = (0.0, 0, 0, 0)
@@ -97,8 +102,11 @@ public struct SamplingSummary: Sendable {
     }
 
     func write(to path: String) throws {
-        let own: JSONOutput = ["version": 1, "data_fingerprint": .string(fingerprint)]
-        let file = JSONOutput.object(fields + [("yuyan", own)])
+        var own: [(key: String, value: JSONOutput)] = [
+            ("version", 1), ("data_fingerprint", .string(fingerprint)),
+        ]
+        if let template { own.append(("template", template.json)) }
+        let file = JSONOutput.object(fields + [("yuyan", .object(own))])
         try writeAtomically(path) { try $0.write(file.indented + "\n") }
     }
 
@@ -107,7 +115,9 @@ public struct SamplingSummary: Sendable {
     /// - Throws: `FormatError` naming file and key.
     init(path: String) throws {
         let root = try JSONDocument(path: path).root
-        fingerprint = try root.object("yuyan").string("data_fingerprint")
+        let own = try root.object("yuyan")
+        fingerprint = try own.string("data_fingerprint")
+        template = try TemplateDigest(in: own)
         prompts = try root.int("prompts")
         answers = try root.int("answers")
         batches = try root.int("batches")

@@ -13,6 +13,7 @@ struct Train: ParsableCommand {
               yuyan train recipe.yaml --learning_rate 1e-4 --output_dir out/second
               yuyan train --model_name_or_path smollm2-135m --dataset chats.jsonl --output_dir out
               yuyan train recipe.yaml --dry-run
+              yuyan train recipe.yaml --do_train false --eval_dataset held-out.jsonl --output_dir out/eval
 
             A recipe is YAML or JSON with the keys of LLaMA-Factory's recipes; flags of the same names \
             win. --help-keys lists all keys with their defaults. The smallest recipe:
@@ -26,7 +27,8 @@ struct Train: ParsableCommand {
             where the run stopped, to the same bits, also after kill -9.
 
             --json prints {outcome, step, output_dir, checkpoint, loss, eval_loss, seconds, \
-            memory_predicted, memory_peak, verdict}; with --dry-run {trainable_parameters, \
+            memory_predicted, memory_peak, verdict}, where outcome is finished, stopped_early, evaluated \
+            or interrupted; with --dry-run {trainable_parameters, \
             total_parameters, steps, tokens_per_second, seconds, memory_predicted, memory, warnings}. \
             Warnings are settings that are known to fail together (docs/lint.md); they stop nothing.
 

@@ -56,6 +56,14 @@ struct ToolEpisodeTests {
         _ output: String, _ stage: String, rows: [String] = texts, _ flags: [String],
         stopAfter polls: Int? = nil, notes: ((String) -> Void)? = nil
     ) throws -> RunOutcome {
+        try prepared(output, stage, rows: rows, flags, stopAfter: polls, notes: notes)
+            .train().outcome
+    }
+
+    private func prepared(
+        _ output: String, _ stage: String, rows: [String] = texts, _ flags: [String],
+        stopAfter polls: Int? = nil, notes: ((String) -> Void)? = nil
+    ) throws -> TrainingRun {
         var left = polls ?? .max
         let data = folder.file("rows.jsonl", Array((rows.joined(separator: "\n") + "\n").utf8))
         let template = folder.file("chat.jinja", Array(DataFixture.chatML.utf8))
@@ -80,7 +88,24 @@ struct ToolEpisodeTests {
             observe: { event in
                 if case .note(let line) = event { notes?(line) }
             }
-        ).train().outcome
+        )
+    }
+
+    @Test("are predicted an upper bound of memory, which grows with what tools may say")
+    func predicts() throws {
+        func memory(_ flags: [String]) throws -> MemoryPrediction {
+            try prepared("predicted", "grpo", flags).summary.memory
+        }
+        func rollouts(_ memory: MemoryPrediction) throws -> MemoryPrediction.Part {
+            try #require(memory.parts.first { $0.key == "rollouts" })
+        }
+        let (with, more) = (try memory([]), try memory(["--max_tool_tokens", "320"]))
+        let without = try memory(["--tools", "[]"])
+        #expect(with.isUpperBound && more.isUpperBound && !without.isUpperBound)
+        #expect(try rollouts(more).bytes > rollouts(with).bytes)
+        #expect(try rollouts(with).bytes > rollouts(without).bytes)
+        #expect(try rollouts(with).name.contains("at most"))
+        #expect(try !rollouts(without).name.contains("at most"))
     }
 
     private func log(_ output: String) throws -> [[String: Double]] {
