@@ -116,7 +116,8 @@ struct SampleReport {
     static func text(_ plan: SamplingPlan, _ time: SamplingTime) -> String {
         "time: \(time.seconds.formatted(digits: 0)) s at \(time.tokensPerSecond.formatted(digits: 1)) "
             + "tok/s, the speed of the first batch (\(time.batchSeconds.formatted(digits: 1)) s), "
-            + "rewards aside\n" + TrainReport.notAsked(plan.notAsked) + "nothing was scored or written\n"
+            + "rewards aside\n" + TrainReport.notAsked(plan.notAsked)
+            + "nothing was scored or written\n"
     }
 
     static func json(_ plan: SamplingPlan, _ time: SamplingTime) -> JSONOutput {

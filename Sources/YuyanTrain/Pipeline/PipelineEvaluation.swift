@@ -80,7 +80,8 @@ public struct PipelineEvaluation: Sendable {
     /// - Throws: What is wrong with model or data.
     func figures(
         _ recipe: Recipe, modelPath: @escaping @Sendable (String) throws -> String,
-        fetchedFolder: String?, stopSignal: @escaping @Sendable () -> Int32?, progress: (Int, Int) -> Void
+        fetchedFolder: String?, stopSignal: @escaping @Sendable () -> Int32?,
+        progress: (Int, Int) -> Void
     ) throws -> [(name: String, value: Double)]? {
         let device = Device(recipe)
         let model = try PreparedModel(recipe, path: modelPath(recipe.model.path), device: device)

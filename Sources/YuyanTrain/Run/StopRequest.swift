@@ -3,6 +3,7 @@ public struct Interruption: Error, Hashable, Sendable, CustomStringConvertible {
     /// The signal that asked.
     public let signal: Int32
 
+    /// The signal.
     public var description: String { "stopped by signal \(signal)" }
 }
 

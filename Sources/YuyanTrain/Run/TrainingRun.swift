@@ -43,7 +43,8 @@ public final class TrainingRun {
         _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
         otherModelPath: @escaping @Sendable (String) throws -> String = { $0 },
         isDry: Bool = false,
-        stopSignal: @escaping @Sendable () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
+        stopSignal: @escaping @Sendable () -> Int32? = { nil },
+        observe: @escaping (RunEvent) -> Void
     ) throws {
         try self.init(
             source, modelPath: modelPath, fetchedFolder: fetchedFolder,
@@ -56,7 +57,8 @@ public final class TrainingRun {
         _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
         otherModelPath: @escaping @Sendable (String) throws -> String = { $0 },
         isDry: Bool = false, makeReader: @escaping TurnReaderMaker,
-        stopSignal: @escaping @Sendable () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
+        stopSignal: @escaping @Sendable () -> Int32? = { nil },
+        observe: @escaping (RunEvent) -> Void
     ) throws {
         recipe = source.recipe
         self.observe = observe

@@ -62,7 +62,8 @@ public final class SamplingRun {
         _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
         otherModelPath: @escaping @Sendable (String) throws -> String = { $0 },
         isDry: Bool = false, makeReader: @escaping TurnReaderMaker,
-        stopSignal: @escaping @Sendable () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
+        stopSignal: @escaping @Sendable () -> Int32? = { nil },
+        observe: @escaping (RunEvent) -> Void
     ) throws {
         recipe = source.recipe
         precondition(!recipe.method.stage.trains, "stage \(recipe.method.stage) is a TrainingRun's")
@@ -350,22 +351,23 @@ public final class SamplingRun {
             recipe.hasRewards ? GroupAdvantage.drGRPO.evaluated(groups.map(\.totals)) : nil)
         let answers = Double(max(1, batch.answerCount))
         let prompts = Double(max(1, batch.prompts.count))
-        return [
+        func share(_ count: (SampledPrompt) -> Int) -> JSONOutput {
+            .double(Double(batch.prompts.reduce(0) { $0 + count($1) }) / answers)
+        }
+        var metrics: [(key: String, value: JSONOutput)] = [
             ("num_prompts", .integer(batch.promptCount)),
             ("num_tokens", .integer(batch.tokenCount)),
-        ] + scorer.metrics.map { ($0.name, .double($0.value)) } + [
+        ]
+        metrics += scorer.metrics.map { ($0.name, .double($0.value)) }
+        metrics += [
             ("samples/kept_ratio", .double(Double(kept.reduce(0, +)) / answers)),
             ("samples/prompt_ratio", .double(Double(kept.count { $0 > 0 }) / prompts)),
-            (
-                "samples/duplicate_ratio",
-                .double(Double(batch.prompts.reduce(0) { $0 + $1.duplicates }) / answers)
-            ),
-        ] + (transcripts == nil ? [] : [
-            (
-                "samples/unrendered_ratio",
-                .double(Double(batch.prompts.reduce(0) { $0 + ($1.unrendered ?? 0) }) / answers)
-            )
-        ])
+            ("samples/duplicate_ratio", share(\.duplicates)),
+        ]
+        if transcripts != nil {
+            metrics.append(("samples/unrendered_ratio", share { $0.unrendered ?? 0 }))
+        }
+        return metrics
     }
 
     // MARK: - Files

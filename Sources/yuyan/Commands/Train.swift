@@ -41,9 +41,10 @@ struct Train: ParsableCommand {
 
             Its --json prints {outcome, output_dir, seconds, memory_peak}, then summary.json's \
             {prompts, answers, batches, samples, prompts_with_samples, kept_ratio, duplicates, \
-            unrendered, pairs, mean_reward, best_of: [{n, reward}], judged_prompts, mean_length, clipped_ratio, \
-            num_tokens}, or {batches} if it was interrupted; with --dry-run {prompts, batches, \
-            num_generations, tokens_per_second, batch_seconds, seconds, memory_predicted, memory, not_asked}.
+            unrendered, pairs, mean_reward, best_of: [{n, reward}], judged_prompts, mean_length, \
+            clipped_ratio, num_tokens}, or {batches} if it was interrupted; with --dry-run {prompts, \
+            batches, num_generations, tokens_per_second, batch_seconds, seconds, memory_predicted, \
+            memory, not_asked}.
             """)
 
     @Argument(

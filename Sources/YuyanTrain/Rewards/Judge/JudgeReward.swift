@@ -67,7 +67,12 @@ final class JudgeReward: RewardFunction {
     }
 
     func predictedBytes() throws -> Int {
-        try origin.predictedBytes() + JudgeModel.keyValueBytes
+        do {
+            return try origin.predictedBytes() + JudgeModel.keyValueBytes
+        } catch {
+            throw source.fault(
+                "model", "not readable", expected: "a model, and maybe its adapter: \(error)")
+        }
     }
 
     /// Refuses a prompt with a place that no row can fill.
@@ -132,8 +137,8 @@ final class JudgeReward: RewardFunction {
             case .changing:
                 throw settings.fault(
                     "model", "'self'",
-                    expected: "another model: self is the base of the model in training, which only "
-                        + "finetuning_type: lora without additional_target leaves as it is")
+                    expected: "another model: self is the base of the model in training, which "
+                        + "only finetuning_type: lora without additional_target leaves as it is")
             }
         }
         let path: String
