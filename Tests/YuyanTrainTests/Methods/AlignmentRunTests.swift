@@ -196,7 +196,7 @@ struct AlignmentRunTests {
         let loader = try data.loader(.training, epochs: 1)
         var scores: [[Double]] = []
         while let loaded = try loader.next() {
-            scores += judge.scores(
+            scores += try judge.scores(
                 of: loaded.batch.samples.compactMap(PreferencePair.init).map(\.group))
         }
         let margins = scores.map { $0[0] - $0[1] }
