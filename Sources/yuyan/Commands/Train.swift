@@ -27,8 +27,8 @@ struct Train: ParsableCommand {
 
             --json prints {outcome, step, output_dir, checkpoint, loss, eval_loss, seconds, \
             memory_predicted, memory_peak, verdict}; with --dry-run {trainable_parameters, \
-            total_parameters, steps, tokens_per_second, seconds, memory_predicted, memory, warnings, not_asked}. \
-            Warnings are settings that are known to fail together (docs/lint.md); they stop nothing. A dry \
+            total_parameters, steps, tokens_per_second, seconds, memory_predicted, memory, warnings, \
+            not_asked}. Warnings are settings that are known to fail together (docs/lint.md); they stop nothing. A dry \
             run looks for the programs of rewards and tools and for judges, and starts none; not_asked \
             names them.
 
