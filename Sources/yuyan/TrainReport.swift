@@ -146,7 +146,13 @@ struct TrainReport {
     static func text(_ summary: RunSummary, _ time: TimePrediction) -> String {
         "time: \(time.seconds.formatted(digits: 0)) s at \(time.tokensPerSecond.formatted(digits: 1)) "
             + "tok/s, the speed of the first micro-batch; loss before training "
-            + "\(time.loss.formatted(digits: 4))\nnothing was trained or written\n"
+            + "\(time.loss.formatted(digits: 4))\n" + notAsked(summary.notAsked)
+            + "nothing was trained or written\n"
+    }
+
+    /// What a time leaves out.
+    static func notAsked(_ names: [String]) -> String {
+        names.isEmpty ? "" : "the time is without \(names.joined(separator: ", "))\n"
     }
 
     static func json(_ summary: RunSummary, _ time: TimePrediction) -> JSONOutput {
@@ -160,6 +166,7 @@ struct TrainReport {
             "memory": .object(
                 summary.memory.parts.map { (key: $0.key, value: .integer($0.bytes)) }),
             "warnings": .array(summary.warnings.map(\.json)),
+            "not_asked": .array(summary.notAsked.map { .string($0) }),
         ]
     }
 

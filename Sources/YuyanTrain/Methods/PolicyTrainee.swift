@@ -17,6 +17,8 @@ final class PolicyTrainee: ModelMethod {
     /// Answers the model's calls; nil if it has no tools.
     private let desk: ToolDesk?
     private let device: Device
+    private let stop: StopRequest
+    private let isDry: Bool
     private let endOfSequence: [Int32]
     private let critic: Critic?
     private let rewardModel: RewardModel?
@@ -50,6 +52,7 @@ final class PolicyTrainee: ModelMethod {
         self.base = base
         self.recipe = recipe
         self.device = device
+        (stop, isDry) = (host.stop, host.isDry)
         loss = PolicyLoss(recipe)
         scorer = try RolloutScorer(recipe, tokenizer: tokenizer, place: place, host: host)
         let size = base.model.decoder.shape.vocabularySize
@@ -58,7 +61,7 @@ final class PolicyTrainee: ModelMethod {
             ? nil
             : try ToolDesk(
                 recipe, tokenizer: tokenizer, template: template, vocabularySize: size,
-                place: place, makeReader: makeReader)
+                place: place, host: host, makeReader: makeReader)
         endOfSequence = tokenizer.endOfGeneration.filter { Int($0) < size }.sorted()
         let alignment = recipe.alignment
         critic =
@@ -69,7 +72,7 @@ final class PolicyTrainee: ModelMethod {
             ? nil
             : try RewardModel(
                 directory: alignment.rewardModel, for: base.model, padding: tokenizer.fillsWith,
-                device: device)
+                stop: host.stop, device: device)
         // Training goes on from an adapter, so the reference is the base with that one.
         reference =
             recipe.needsReference
@@ -88,6 +91,10 @@ final class PolicyTrainee: ModelMethod {
     var parameters: [Parameter] { base.parameters + (critic?.parameters ?? []) }
 
     func check(columns: Set<String>) throws { try scorer.check(columns: columns) }
+
+    func predictedBytes() throws -> Int { try scorer.predictedBytes() }
+
+    var unasked: [String] { scorer.unasked + (desk?.unasked ?? []) }
 
     func prepare(_ batches: () throws -> TrainingBatch?) throws {
         let room = AnswerRoom(recipe, contextLength: base.model.decoder.shape.contextLength)
@@ -166,7 +173,7 @@ final class PolicyTrainee: ModelMethod {
         if let writer { return writer }
         let made = try RolloutWriter(
             base.model, recipe: recipe, endOfSequence: endOfSequence,
-            longestPrompt: longestPrompt, desk: desk, device: device)
+            longestPrompt: longestPrompt, desk: desk, stop: stop, device: device)
         writer = made
         return made
     }
@@ -195,7 +202,8 @@ final class PolicyTrainee: ModelMethod {
         for index in samples.indices { samples[index] = samples[index].filter(\.isPrompt) }
         let all = samples.flatMap { $0 }
         var groups = try write(all, with: writer, step: step, attempt: 0)
-        for attempt in 0..<recipe.alignment.resamples {
+        // Where no reward is asked all groups earn the same.
+        for attempt in 0..<(isDry ? 0 : recipe.alignment.resamples) {
             let dull = groups.indices.filter { groups[$0].isUniform }
             guard !dull.isEmpty else { break }
             let again = try write(
@@ -210,7 +218,7 @@ final class PolicyTrainee: ModelMethod {
             throw RunError.noRewards(step: step, fault: scorer.takeFault())
         }
         scorer.summarize(groups, advantages)
-        if let critic { estimate(&groups, with: critic) }
+        if let critic { try estimate(&groups, with: critic) }
         pending = []
         var start = 0
         for part in samples {
@@ -232,12 +240,12 @@ final class PolicyTrainee: ModelMethod {
         if needsReference {
             var options = GroupPassOptions()
             options.adapter = self.reference.map { .other($0) } ?? .none
-            reference = base.model.logProbabilities(
+            reference = try base.model.logProbabilities(
                 of: rollouts.map(\.group), options, distribution: rollouts.distribution(recipe),
-                on: device)
+                on: device, check: stop.check)
         }
         var groups = try scorer.judged(
-            rollouts, samples, modelScores: rewardModel?.scores(of: rollouts.map(\.group)))
+            rollouts, samples, modelScores: try rewardModel?.scores(of: rollouts.map(\.group)))
         for index in groups.indices where needsReference {
             groups[index].reference = reference[index]
             if recipe.alignment.divergenceInReward, critic == nil {
@@ -248,9 +256,9 @@ final class PolicyTrainee: ModelMethod {
     }
 
     /// PPO's advantages: token by token, from the critic's word and what was earned.
-    private func estimate(_ groups: inout [JudgedGroup], with critic: Critic) {
+    private func estimate(_ groups: inout [JudgedGroup], with critic: Critic) throws {
         let alignment = recipe.alignment
-        let found = critic.values(of: groups.map(\.rollout.group))
+        let found = try critic.values(of: groups.map(\.rollout.group), check: stop.check)
         let shaping = RewardShaping(missingEndPenalty: alignment.missingEndPenalty)
         var rewards: [[Double]] = []
         var masks: [[Bool]] = []
@@ -469,7 +477,7 @@ final class PolicyTrainee: ModelMethod {
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws {
         let samples = batch.samples.filter(\.isPrompt)
         let rollouts = try rolloutWriter().likeliest(samples, fault: scorer.note(fault:))
-        let scores = rewardModel?.scores(of: rollouts.map(\.group))
+        let scores = try rewardModel?.scores(of: rollouts.map(\.group))
         for group in try scorer.judged(rollouts, samples, modelScores: scores) {
             if group.totals[0].isFinite {
                 statistics.lossSum -= group.totals[0]

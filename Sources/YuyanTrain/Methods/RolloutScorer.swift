@@ -144,6 +144,7 @@ final class RolloutScorer {
     private let masksTruncated: Bool
     private let hasTools: Bool
     private let ends: Set<Int32>
+    private let stop: StopRequest
     /// What `summarize` and `note` noted of the step.
     private(set) var metrics: [(name: String, value: Double)] = []
     private var fault: String?
@@ -154,6 +155,7 @@ final class RolloutScorer {
         masksTruncated = recipe.alignment.masksTruncated
         hasTools = !recipe.alignment.tools.isEmpty
         ends = Set(tokenizer.endOfGeneration)
+        stop = host.stop
         rewards =
             recipe.alignment.rewards.nodes.isEmpty
             ? nil
@@ -167,10 +169,20 @@ final class RolloutScorer {
         for function in rewards?.functions ?? [] { try function.check(columns: columns) }
     }
 
+    /// Bytes of the models that rewards load when they are first asked.
+    ///
+    /// - Throws: What is wrong with their files.
+    func predictedBytes() throws -> Int {
+        try (rewards?.functions ?? []).reduce(0) { try $0 + $1.predictedBytes() }
+    }
+
+    /// Names of the rewards that a dry run does not ask.
+    var unasked: [String] { (rewards?.functions ?? []).filter { !$0.isAsked }.map(\.name) }
+
     /// What each answer earned.
     ///
     /// - Parameter modelScores: Of a reward model, `[group][answer]`; added with the weight 1.
-    /// - Throws: `RewardError` naming function and row.
+    /// - Throws: `RewardError` naming function and row; `Interruption`.
     func judged(
         _ rollouts: [Rollout], _ samples: [TrainingSample], modelScores: [[Double]]? = nil
     ) throws -> [JudgedGroup] {
@@ -184,7 +196,10 @@ final class RolloutScorer {
                     episode: answer.episode)
             }
         }
-        let batch = try rewards?.score(completions)
+        let scored = Result { try rewards?.score(completions) }
+        // What was asked to stop may have given anything.
+        try stop.check()
+        let batch = try scored.get()
         for one in batch?.faults ?? [] {
             note(fault: "reward '\(one.function)', \(completions[one.row].place): \(one.what)")
         }

@@ -45,12 +45,15 @@ extension Recipe {
 
     /// Builds the reward functions once, so that a mistake in them does not wait for its stage.
     ///
+    /// - Parameter own: What `model: self` of a judge means; by default as in the stage's run.
     /// - Throws: `RecipeError` or `RewardError`.
-    func checkRewards(place: String) throws {
+    func checkRewards(place: String, own: RewardHost.OwnModel? = nil) throws {
         guard !alignment.rewards.nodes.isEmpty else { return }
+        var host = RewardHost()
+        host.own = own ?? (keepsBase ? .promised : .changing)
         _ = try RewardSet(
             alignment.rewards, weights: alignment.rewardWeights, policy: alignment.rewardFaults,
-            place: place)
+            place: place, host: host)
     }
 
     /// Refuses to take from an earlier stage what that does not leave.

@@ -129,7 +129,7 @@ extension Recipe {
         + "pure_bf16 gradient_accumulation_steps num_train_epochs max_steps logging_steps "
         + "logging_first_step save_steps save_strategy save_total_limit save_only_model "
         + "eval_on_start per_device_eval_batch_size load_best_model_at_end metric_for_best_model "
-        + "greater_is_better early_stopping_steps report_to plot_loss"
+        + "greater_is_better early_stopping_steps plot_loss"
 
     /// Whether there is anything to evaluate on.
     var hasValidation: Bool { data.validationSize > 0 || !data.evaluationSets.isEmpty }

@@ -14,6 +14,14 @@ package protocol RewardFunction: Sendable {
     ///
     /// - Parameter columns: The columns that rows of the data have beside the prompt.
     func check(columns: Set<String>) throws(RecipeError)
+
+    /// Bytes of a model of its own, which it loads when it is first asked.
+    ///
+    /// - Throws: What is wrong with the model's files.
+    func predictedBytes() throws -> Int
+
+    /// Whether its scores are its own; not in a dry run that does not ask it.
+    var isAsked: Bool { get }
 }
 
 /// A completion and what reward functions may know of it.
@@ -79,6 +87,8 @@ package struct PartialRewards: Error, Sendable, CustomStringConvertible {
 
 extension RewardFunction {
     package func check(columns: Set<String>) throws(RecipeError) {}
+    package func predictedBytes() throws -> Int { 0 }
+    package var isAsked: Bool { true }
 
     /// Scores row by row; a row whose scoring throws is a fault of that row alone.
     func eachScore(

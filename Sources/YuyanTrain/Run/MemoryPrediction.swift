@@ -30,10 +30,11 @@ public struct MemoryPrediction: Sendable {
     ///   - tokens: Of the largest micro-batch.
     ///   - longestPrompt: Tokens of a prompt that the model answers.
     ///   - samples: Bytes of the samples that are read ahead.
+    ///   - judges: Bytes of the models that grade answers, loaded when they are first asked.
     ///   - base: What the process holds before the first step; nil if the system does not tell.
     init(
         decoder: Decoder, trainee: any Trainee, optimizer: Optimizer, recipe: Recipe, tokens: Int,
-        longestPrompt: Int = 1, samples: Int = 0, checkpointing: Bool, base: Int?
+        longestPrompt: Int = 1, samples: Int = 0, checkpointing: Bool, judges: Int = 0, base: Int?
     ) {
         let trains = recipe.run.doesTrain
         let weights = decoder.weightBytes
@@ -62,6 +63,7 @@ public struct MemoryPrediction: Sendable {
             parts.append(
                 Self.rollouts(decoder, recipe: recipe, longestPrompt: max(1, longestPrompt)))
         }
+        if judges > 0 { parts.append(Self.judges(judges)) }
         // What is held already counts weights and adapter, and the optimiser's state once touched.
         if let base {
             parts.append(Self.program(max(0, base - weights - (isAdapter ? trained : 0))))
@@ -74,8 +76,12 @@ public struct MemoryPrediction: Sendable {
     ///
     /// - Parameters:
     ///   - longestPrompt: Tokens of the longest prompt.
+    ///   - judges: Bytes of the models that grade answers, loaded when they are first asked.
     ///   - base: What the process holds before the first answer; nil if the system does not tell.
-    init(answering model: TrainableModel, recipe: Recipe, longestPrompt: Int, base: Int?) {
+    init(
+        answering model: TrainableModel, recipe: Recipe, longestPrompt: Int, judges: Int = 0,
+        base: Int?
+    ) {
         let weights = model.decoder.weightBytes
         let adapter = model.adapter?.byteCount ?? 0
         parts = [Part(key: "weights", name: "weights · 权重", bytes: weights)]
@@ -84,6 +90,7 @@ public struct MemoryPrediction: Sendable {
         }
         parts.append(
             Self.rollouts(model.decoder, recipe: recipe, longestPrompt: max(1, longestPrompt)))
+        if judges > 0 { parts.append(Self.judges(judges)) }
         if let base { parts.append(Self.program(max(0, base - weights - adapter))) }
         isUpperBound = Self.isUpperBound(recipe)
     }
@@ -93,6 +100,10 @@ public struct MemoryPrediction: Sendable {
     }
 
     private static let adapterName = "adapter · 适配器"
+
+    private static func judges(_ bytes: Int) -> Part {
+        Part(key: "judges", name: "judges with keys and values · 评审模型与键值", bytes: bytes)
+    }
 
     private static func rollouts(
         _ decoder: Decoder, recipe: Recipe, longestPrompt: Int

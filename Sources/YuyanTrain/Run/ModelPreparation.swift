@@ -79,6 +79,28 @@ struct PreparedModel {
         return trainee
     }
 
+    /// What rewards and tools are lent.
+    ///
+    /// - Parameters:
+    ///   - stop: Ends what takes long.
+    ///   - isDry: Whether programs and judges are only looked at.
+    func host(
+        _ recipe: Recipe, device: Device,
+        modelPath: @escaping @Sendable (String) throws -> String, stop: StopRequest,
+        isDry: Bool = false
+    ) -> RewardHost {
+        var host = RewardHost(
+            device: device, seed: UInt64(recipe.run.seed), modelPath: modelPath, stop: stop,
+            isDry: isDry)
+        if recipe.keepsBase {
+            host.own = .frozen(
+                FrozenModel(
+                    decoder: decoder, tokenizer: tokenizer, template: template,
+                    name: recipe.model.path))
+        }
+        return host
+    }
+
     /// The model's own chat template, or a Jinja file.
     private static func template(
         _ recipe: Recipe, tokenizer: Tokenizer, path: String

@@ -19,6 +19,8 @@ public struct RunSummary: Sendable {
     public let steps: Int
     /// Settings that are known to fail together.
     public let warnings: [RecipeLint.Warning]
+    /// Names of rewards and tools that a dry run looks at and does not start.
+    public let notAsked: [String]
 
     init(
         _ recipe: Recipe, model: PreparedModel, trainee: any Trainee, data: PreparedData,
@@ -27,6 +29,7 @@ public struct RunSummary: Sendable {
     ) throws {
         self.memory = memory
         self.warnings = warnings
+        notAsked = trainee.unasked
         steps = recipe.run.doesTrain ? plan.steps : 0
         let trained = trainee.parameters.reduce(0) { $0 + $1.count }
         let isAdapter = recipe.method.type == .lora

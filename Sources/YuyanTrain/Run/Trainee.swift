@@ -15,6 +15,14 @@ package protocol Trainee: AnyObject {
     /// - Throws: `RecipeError` naming the setting.
     func check(columns: Set<String>) throws
 
+    /// Bytes of other models, which are loaded while the run goes on.
+    ///
+    /// - Throws: What is wrong with their files.
+    func predictedBytes() throws -> Int
+
+    /// Names of rewards and tools that a dry run looks at and does not start.
+    var unasked: [String] { get }
+
     /// Shows the data to a method that must know what the model was like before its first step.
     ///
     /// - Parameter batches: All of them, one after the other; nil at the end.
@@ -23,6 +31,7 @@ package protocol Trainee: AnyObject {
     /// Makes a step's micro-batches ready: reinforcement learning writes its answers here.
     ///
     /// - Returns: The weight of the whole step, which its loss is divided by.
+    /// - Throws: `Interruption` if somebody asked to stop meanwhile.
     func begin(step: Int, _ batches: [TrainingBatch]) throws -> Double
 
     /// Notes what is known once all micro-batches of a step are done.
@@ -46,6 +55,8 @@ package protocol Trainee: AnyObject {
     ) throws
 
     /// Adds the loss of a micro-batch, without gradients and without dropout.
+    ///
+    /// - Throws: `Interruption` if somebody asked to stop meanwhile.
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws
 
     /// Adds what is known of a validation set only once all of it was evaluated.
@@ -78,6 +89,8 @@ package protocol Trainee: AnyObject {
 
 extension Trainee {
     package func check(columns: Set<String>) throws {}
+    package func predictedBytes() throws -> Int { 0 }
+    package var unasked: [String] { [] }
     package func prepare(_ batches: () throws -> TrainingBatch?) throws {}
 
     /// Token by token, as the loss is summed.

@@ -18,7 +18,7 @@ package final class TrainingLoop {
     let files: RunFiles
     private(set) var state: TrainerState
     let observe: (RunEvent) -> Void
-    /// Whether somebody asked to stop; looked at between micro-batches.
+    /// Whether somebody asked to stop; looked at between micro-batches, and while answers are written.
     let stopSignal: () -> Int32?
 
     private let best: BestMetric
@@ -123,7 +123,13 @@ package final class TrainingLoop {
         let loaded = try state.repetition == 0 || held.isEmpty ? nextBatches() : held
         guard let last = loaded.last else { throw RunError.noMoreData(step: step) }
         let batches = loaded.map(\.batch)
-        let weight = try trainee.begin(step: step, batches)
+        let weight: Double
+        do {
+            weight = try trainee.begin(step: step, batches)
+        } catch is Interruption {
+            // Answers that are half written are written anew.
+            return false
+        }
         guard weight > 0 else { throw RunError.noSupervisedTokens(step: step) }
         let normalizer = weight / Double(scaler?.scale ?? 1)
         var tokens = UInt64(state.tokens)
@@ -322,7 +328,11 @@ package final class TrainingLoop {
             var total = LossStatistics()
             for batch in set.batches {
                 if stopSignal() != nil { return nil }
-                try trainee.evaluate(batch, statistics: &total)
+                do {
+                    try trainee.evaluate(batch, statistics: &total)
+                } catch is Interruption {
+                    return nil
+                }
                 done += 1
                 observe(.evaluating(done: done, of: count))
             }

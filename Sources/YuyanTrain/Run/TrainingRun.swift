@@ -27,7 +27,7 @@ public final class TrainingRun {
     private let memory: MemoryPrediction
     private let resumption: Resumption
     private let observe: (RunEvent) -> Void
-    private let stopSignal: () -> Int32?
+    private let stopSignal: @Sendable () -> Int32?
 
     /// Reads model and data and counts what is to be done; trains nothing yet.
     ///
@@ -36,13 +36,15 @@ public final class TrainingRun {
     ///   - fetchedFolder: Where `scripts/fetch-data` puts data sets that recipes then call by name.
     ///   - otherModelPath: Where another model is that the recipe names, such as a judge.
     ///   - isDry: Only looks: takes no folder, writes nothing.
-    ///   - stopSignal: The signal that asked to stop, if one did; asked between micro-batches.
+    ///   - stopSignal: The signal that asked to stop, if one did; asked between micro-batches, and all the
+    ///     time while answers are written or scored, on whatever thread.
     /// - Throws: What is wrong with recipe, model, data or folder.
     public convenience init(
         _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
         otherModelPath: @escaping @Sendable (String) throws -> String = { $0 },
         isDry: Bool = false,
-        stopSignal: @escaping () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
+        stopSignal: @escaping @Sendable () -> Int32? = { nil },
+        observe: @escaping (RunEvent) -> Void
     ) throws {
         try self.init(
             source, modelPath: modelPath, fetchedFolder: fetchedFolder,
@@ -55,7 +57,8 @@ public final class TrainingRun {
         _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
         otherModelPath: @escaping @Sendable (String) throws -> String = { $0 },
         isDry: Bool = false, makeReader: @escaping TurnReaderMaker,
-        stopSignal: @escaping () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
+        stopSignal: @escaping @Sendable () -> Int32? = { nil },
+        observe: @escaping (RunEvent) -> Void
     ) throws {
         recipe = source.recipe
         self.observe = observe
@@ -73,8 +76,9 @@ public final class TrainingRun {
         if isDry { quiet.alignment.referenceCache = "none" }
         trainee = try model.trainee(
             quiet,
-            host: RewardHost(
-                device: device, seed: UInt64(recipe.run.seed), modelPath: otherModelPath),
+            host: model.host(
+                recipe, device: device, modelPath: otherModelPath, stop: StopRequest(stopSignal),
+                isDry: isDry),
             device: device, makeReader: makeReader)
         data = try PreparedData(
             recipe, tokenizer: model.tokenizer, template: model.template,
@@ -87,7 +91,8 @@ public final class TrainingRun {
             folder: isDry || !recipe.run.doesTrain ? nil : folder.path)
         let base = ProcessMemory.resident
         let (checkpointing, memory) = Self.memory(
-            recipe, model: model, trainee: trainee, data: data, optimizer: optimizer, base: base)
+            recipe, model: model, trainee: trainee, data: data, optimizer: optimizer,
+            judges: try trainee.predictedBytes(), base: base)
         model.model.checkpointsLayers = checkpointing
         self.memory = memory
         summary = try RunSummary(
@@ -96,6 +101,7 @@ public final class TrainingRun {
             warnings: RecipeLint.warnings(
                 recipe, try data.facts(recipe, plan: plan, model: model)))
         for warning in summary.warnings { observe(.note("\(warning)")) }
+        RunEvent.notAsked(summary.notAsked).map(observe)
         guard isDry, let checkpoint = resumption.checkpoint, let saved = resumption.state else {
             return
         }
@@ -111,7 +117,7 @@ public final class TrainingRun {
     /// Decides whether layers are computed again, and says what the run will hold then.
     private static func memory(
         _ recipe: Recipe, model: PreparedModel, trainee: any Trainee, data: PreparedData,
-        optimizer: Optimizer, base: Int?
+        optimizer: Optimizer, judges: Int, base: Int?
     ) -> (checkpointing: Bool, memory: MemoryPrediction) {
         func prediction(_ checkpointing: Bool) -> MemoryPrediction {
             MemoryPrediction(
@@ -122,7 +128,7 @@ public final class TrainingRun {
                         model.model.tokensPerPass, longestPrompt: data.longest)
                     : min(data.mostTokens, max(model.model.tokensPerPass, data.longest)),
                 longestPrompt: data.longest, samples: data.sampleBytes,
-                checkpointing: checkpointing, base: base)
+                checkpointing: checkpointing, judges: judges, base: base)
         }
         let asked =
             recipe.model.disablesGradientCheckpointing ? false : recipe.model.gradientCheckpointing
@@ -162,7 +168,12 @@ public final class TrainingRun {
             microBatchSize: recipe.optimisation.batchSize)
         let files = try RunFiles(
             folder: folder, recipe: recipe, context: context, resumed: resumption.state)
-        let answers = try answersBefore(isResumed: resumption.state != nil)
+        let answers: AnswersBefore?
+        do {
+            answers = try answersBefore(isResumed: resumption.state != nil)
+        } catch is Interruption {
+            return stopped(after: 0, nil)
+        }
         // A run that only evaluates reads no training data.
         let batches: any BatchSource =
             recipe.run.doesTrain
@@ -262,8 +273,13 @@ public final class TrainingRun {
         try trainee.export(to: folder.path, as: recipe.model.savedType.elementType)
         var samples: [ReportPage.Sample] = []
         if let answers {
-            let after = try answers.prompts.answers(
-                model.decoder, trainee: trainee, tokenizer: model.tokenizer, device: device)
+            var after: [String] = []
+            do {
+                after = try answers.prompts.answers(
+                    model.decoder, trainee: trainee, tokenizer: model.tokenizer, device: device)
+            } catch let interruption as Interruption {
+                observe(.note("the report has no answers: \(interruption)"))
+            }
             for (index, prompt) in answers.prompts.prompts.enumerated()
             where index < answers.before.count && index < after.count {
                 samples.append(
@@ -327,7 +343,8 @@ public final class TrainingRun {
         let path = folder.place("samples.json")
         if isResumed { return AnswerSamples.load(path).map { (prompts, $0) } }
         let before = try prompts.answers(
-            model.decoder, trainee: trainee, tokenizer: model.tokenizer, device: device)
+            model.decoder, trainee: trainee, tokenizer: model.tokenizer, device: device,
+            check: StopRequest(stopSignal).check)
         try AnswerSamples.save(before, to: path)
         return (prompts, before)
     }

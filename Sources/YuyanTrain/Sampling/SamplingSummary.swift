@@ -16,6 +16,8 @@ public struct SamplingSummary: Sendable {
     public private(set) var promptsWithSamples = 0
     /// Answers that were dropped because they say what a kept one says.
     public private(set) var duplicates = 0
+    /// Answers that were dropped because no row of messages would render to them; nil without tools.
+    public private(set) var unrendered: Int?
     /// Rows of `pairs.jsonl`; nil if none were asked for.
     public private(set) var pairs: Int?
     /// Mean over all answers that have a reward; nil if none has.
@@ -52,6 +54,7 @@ public struct SamplingSummary: Sendable {
         self.fingerprint = fingerprint
         self.template = template
         pairs = recipe.sampling.writesPairs ? 0 : nil
+        unrendered = recipe.alignment.tools.isEmpty ? nil : 0
         var best = BestOfN(generations: recipe.alignment.generations)
         var (rewardSum, rewarded, answerTokens, cut) = (0.0, 0, 0, 0)
         try SamplingJournal.forEachBatch(journal) { batch in
@@ -66,6 +69,8 @@ public struct SamplingSummary: Sendable {
                 samples += kept
                 promptsWithSamples += kept > 0 ? 1 : 0
                 duplicates += try prompt.int("duplicates")
+                let lost = try prompt.optionalInt("unrendered") ?? 0
+                unrendered = unrendered.map { $0 + lost }
                 if prompt["pair"] != nil { pairs = pairs.map { $0 + 1 } }
                 let rewards = try prompt.array("rewards").compactMap(\.double)
                 rewardSum = rewards.reduce(rewardSum, +)
@@ -91,7 +96,8 @@ public struct SamplingSummary: Sendable {
             ("batches", .integer(batches)), ("samples", .integer(samples)),
             ("prompts_with_samples", .integer(promptsWithSamples)),
             ("kept_ratio", .double(keptShare)), ("duplicates", .integer(duplicates)),
-            ("pairs", .number(pairs)), ("mean_reward", meanReward.map { .double($0) } ?? .null),
+            ("unrendered", .number(unrendered)), ("pairs", .number(pairs)),
+            ("mean_reward", meanReward.map { .double($0) } ?? .null),
             (
                 "best_of",
                 .array(bestOf.map { ["n": .integer($0.count), "reward": .double($0.reward)] })
@@ -124,6 +130,7 @@ public struct SamplingSummary: Sendable {
         samples = try root.int("samples")
         promptsWithSamples = try root.int("prompts_with_samples")
         duplicates = try root.int("duplicates")
+        unrendered = try root.optionalInt("unrendered")
         pairs = try root.optionalInt("pairs")
         meanReward = try root.optionalDouble("mean_reward")
         bestOf = try root.array("best_of").map { (try $0.int("n"), try $0.double("reward")) }

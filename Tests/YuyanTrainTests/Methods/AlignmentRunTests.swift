@@ -57,13 +57,10 @@ struct AlignmentRunTests {
     private func train(
         _ output: String, _ stage: String, _ flags: [String] = [], stopAfter polls: Int? = nil
     ) throws -> RunOutcome {
-        var left = polls ?? .max
+        let late = LateSignal(after: polls)
         return try TrainingRun(
             source(output, stage, flags), modelPath: model,
-            stopSignal: {
-                left -= 1
-                return left < 0 ? 2 : nil
-            }, observe: { _ in }
+            stopSignal: { late.signal }, observe: { _ in }
         ).train().outcome
     }
 
@@ -107,6 +104,7 @@ struct AlignmentRunTests {
         "go on to the same bytes, wherever they were stopped",
         arguments: [
             ("dpo", ["--finetuning_type", "full"]), ("grpo", []),
+            ("grpo", ["--beta", "0.1", "--val_size", "3", "--eval_steps", "1"]),
             ("grpo", ["--num_iterations", "2", "--max_steps", "5"]), ("kto", []),
             ("ppo", ["--ppo_epochs", "2", "--max_steps", "5", "--ppo_target", "6"]),
         ])
@@ -198,7 +196,7 @@ struct AlignmentRunTests {
         let loader = try data.loader(.training, epochs: 1)
         var scores: [[Double]] = []
         while let loaded = try loader.next() {
-            scores += judge.scores(
+            scores += try judge.scores(
                 of: loaded.batch.samples.compactMap(PreferencePair.init).map(\.group))
         }
         let margins = scores.map { $0[0] - $0[1] }
@@ -266,6 +264,63 @@ struct AlignmentRunTests {
         let misspelt = reward.replacing("answer", with: "anwser")
         #expect(refusal("grpo", ["--reward_funcs", misspelt]).contains("nearest: answer"))
         #expect(itemNames(in: folder.path + "/refused").isEmpty)
+    }
+
+    @Test("the frozen base of the model in training may judge, through an adapter or not")
+    func ownJudge() throws {
+        let template = folder.file("chat.jinja", Array(DataFixture.chatML.utf8))
+        let judge = "name: judge, model: self, reason: 0, scale: [0, 1], prompt: '{completion}'"
+        let flags = ["--template", template, "--max_completion_length", "4"]
+        try train("own", "grpo", flags + ["--reward_funcs", "[{\(judge)}]"])
+        // The same weights in a second model.
+        let other = judge.replacing("self", with: model) + ", template: \(template)"
+        try train("other", "grpo", flags + ["--reward_funcs", "[{\(other)}]"])
+        let log = try log("own")
+        #expect(try self.log("other") == log)
+        #expect(log.compactMap { $0["rewards/judge/mean"] }.count == 3)
+
+        try train("first", "dpo", ["--max_steps", "8", "--learning_rate", "5e-2"])
+        let adapted = "[{\(judge), adapter: \(folder.path)/first}]"
+        try train("adapted", "grpo", flags + ["--reward_funcs", adapted])
+        let first = try #require(try self.log("adapted").first?["rewards/judge/mean"])
+        #expect(first != log.first?["rewards/judge/mean"])
+
+        let own = "[{\(judge)}]"
+        let full = refusal("grpo", ["--reward_funcs", own, "--finetuning_type", "full"])
+        #expect(full.contains("reward_funcs.judge.model") && full.contains("'self'"), "\(full)")
+        let missing = refusal("grpo", ["--reward_funcs", "[{\(judge), adapter: /no/such}]"])
+        #expect(missing.contains("reward_funcs.judge.adapter"), "\(missing)")
+    }
+
+    @Test("a judge's memory is predicted, and a dry run neither loads it nor starts programs")
+    func foreignRewards() throws {
+        let judge = try JudgeFixture()
+        let script = folder.file(
+            "touch.sh", Array("#!/bin/sh\ntouch \(folder.path)/touched\ncat\n".utf8))
+        func memory(_ reward: String) throws -> Int {
+            var notes: [String] = []
+            let run = try TrainingRun(
+                source("dry", "grpo", ["--reward_funcs", reward, "--dynamic_sampling", "3"]),
+                modelPath: model, isDry: true
+            ) { if case .note(let line) = $0 { notes.append(line) } }
+            #expect(run.summary.notAsked == ["judge", "program"])
+            #expect(notes.contains { $0.contains("judge, program are there") }, "\(notes)")
+            #expect(try run.timed().tokensPerSecond > 0)
+            return run.summary.memory.parts.first { $0.key == "judges" }?.bytes ?? 0
+        }
+        let program = "{program: /bin/sh, arguments: [\(script)]}"
+        let other = try memory("[{name: judge, model: \(judge.path), reason: 0}, \(program)]")
+        let own = try memory("[{name: judge, model: self, reason: 0}, \(program)]")
+        #expect(own == JudgeModel.keyValueBytes)
+        let size = try Checkpoint(path: judge.path).tensors.packedByteCount
+        #expect(other == own + size && size > 1 << 20)
+        #expect(!folder.names.contains("touched") && !folder.names.contains("dry"))
+        let broken = folder.file("broken.gguf", Array("no model".utf8))
+        let unreadable = refusal(
+            "grpo", ["--reward_funcs", "[{name: judge, model: \(broken)}]"])
+        #expect(unreadable.contains("reward_funcs.judge.model"), "\(unreadable)")
+        let missing = refusal("grpo", ["--reward_funcs", "[{program: /no/such/program}]"])
+        #expect(missing.contains("/no/such/program"))
     }
 
     @Test("the reference is the model that training began from")
