@@ -21,6 +21,12 @@ struct PreparedModel {
     /// - Parameter path: The model's file or folder.
     init(_ recipe: Recipe, path: String, device: Device) throws {
         checkpoint = try Checkpoint(path: path, needsWeights: !recipe.model.fromScratch)
+        guard !SequenceClassifier.holds(checkpoint) else {
+            throw RecipeError.badValue(
+                place: "recipe", key: "model_name_or_path", found: "'\(recipe.model.path)'",
+                expected: "a model that writes texts; this one scores them: name it with "
+                    + "reward_model")
+        }
         tokenizer = try Tokenizer(checkpoint: checkpoint)
         template = try Self.template(recipe, tokenizer: tokenizer, path: path)
         notes = Self.notes(recipe, hasTemplate: template != nil)
@@ -75,11 +81,7 @@ struct PreparedModel {
                     host: host, device: device, makeReader: makeReader)
             case .sample: preconditionFailure("stage sample trains nothing")
             }
-        if let start = recipe.model.adapters.first {
-            try model.checkAdapter(start)
-            try base.load(model.parameters, from: start)
-            base.refresh()
-        }
+        if let start = recipe.model.adapters.first { try base.start(from: start) }
         return trainee
     }
 
