@@ -10,6 +10,9 @@ struct RewardModel {
     private let device: Device
     private let padding: Int32?
 
+    /// What it holds beside the policy.
+    var byteCount: Int { adapter.byteCount }
+
     /// - Parameter padding: As the model was trained with.
     /// - Throws: `RecipeError` if the adapter has no head; what is wrong with its files.
     init(

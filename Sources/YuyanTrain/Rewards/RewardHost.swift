@@ -8,6 +8,8 @@ package struct RewardHost: Sendable {
     package var modelPath: @Sendable (String) throws -> String
     /// Of every random number.
     package var seed: UInt64
+    /// The model that writes the answers, for reward models that are adapters over it.
+    package var base: AdapterBase?
 
     package init(
         device: Device? = nil, seed: UInt64 = 42,

@@ -4,7 +4,7 @@ import YuyanTensor
 
 /// What a run will hold in memory, by part, in bytes.
 ///
-/// Weights, gradients and optimiser are counted exactly. Activations follow from what the tape keeps:
+/// Weights, gradients, optimiser and reward models are counted exactly. Activations follow from what the tape keeps:
 /// see `activationFloats`. The program itself, with tokenizer and data, is measured, not predicted.
 public struct MemoryPrediction: Sendable {
     /// The parts, largest ideas first.
@@ -57,8 +57,11 @@ public struct MemoryPrediction: Sendable {
                 Self.rollouts(decoder, recipe: recipe, longestPrompt: max(1, longestPrompt)))
         }
         // What is held already counts weights and adapter, and the optimiser's state once touched.
+        let judges = trainee.rewardModelBytes
+        if judges > 0 { parts.append(Self.rewardModels(judges)) }
         if let base {
-            parts.append(Self.program(max(0, base - weights - (isAdapter ? trained : 0))))
+            parts.append(
+                Self.program(max(0, base - weights - (isAdapter ? trained : 0) - judges)))
         }
         self.parts = parts
     }
@@ -67,8 +70,12 @@ public struct MemoryPrediction: Sendable {
     ///
     /// - Parameters:
     ///   - longestPrompt: Tokens of the longest prompt.
+    ///   - rewardModels: Bytes of models that score the answers.
     ///   - base: What the process holds before the first answer; nil if the system does not tell.
-    init(answering model: TrainableModel, recipe: Recipe, longestPrompt: Int, base: Int?) {
+    init(
+        answering model: TrainableModel, recipe: Recipe, longestPrompt: Int, rewardModels: Int,
+        base: Int?
+    ) {
         let weights = model.decoder.weightBytes
         let adapter = model.adapter?.byteCount ?? 0
         parts = [Part(key: "weights", name: "weights · 权重", bytes: weights)]
@@ -77,7 +84,10 @@ public struct MemoryPrediction: Sendable {
         }
         parts.append(
             Self.rollouts(model.decoder, recipe: recipe, longestPrompt: max(1, longestPrompt)))
-        if let base { parts.append(Self.program(max(0, base - weights - adapter))) }
+        if rewardModels > 0 { parts.append(Self.rewardModels(rewardModels)) }
+        if let base {
+            parts.append(Self.program(max(0, base - weights - adapter - rewardModels)))
+        }
     }
 
     private static let adapterName = "adapter · 适配器"
@@ -89,6 +99,10 @@ public struct MemoryPrediction: Sendable {
             key: "rollouts", name: "keys and values of answers · 回答的键值",
             bytes: RolloutWriter.keyValueBytes(
                 decoder, recipe: recipe, longestPrompt: longestPrompt))
+    }
+
+    private static func rewardModels(_ bytes: Int) -> Part {
+        Part(key: "reward_models", name: "reward models · 奖励模型", bytes: bytes)
     }
 
     private static func program(_ bytes: Int) -> Part {

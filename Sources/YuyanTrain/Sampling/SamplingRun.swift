@@ -25,7 +25,6 @@ public final class SamplingRun {
     private let model: PreparedModel
     private let data: PreparedData
     private let scorer: RolloutScorer
-    private let rewardModel: RewardModel?
     private let longestPrompt: Int
     private let start: SamplingStart
     private let observe: (RunEvent) -> Void
@@ -36,7 +35,7 @@ public final class SamplingRun {
     /// - Parameters:
     ///   - modelPath: Where the recipe's model is.
     ///   - fetchedFolder: Where `scripts/fetch-data` puts data sets that recipes then call by name.
-    ///   - otherModelPath: Where a judge is that a recipe names.
+    ///   - otherModelPath: Where another model is that a recipe names, such as a judge.
     ///   - isDry: Only looks: takes no folder, writes nothing.
     ///   - stopSignal: The signal that asked to stop, if one did; asked between batches.
     /// - Throws: What is wrong with recipe, model, data or folder.
@@ -59,16 +58,10 @@ public final class SamplingRun {
         model = try PreparedModel(recipe, path: modelPath, device: device)
         for note in model.notes { observe(.note(note)) }
         scorer = try RolloutScorer(
-            recipe, tokenizer: model.tokenizer, place: "recipe",
+            recipe, model: model.model, tokenizer: model.tokenizer, place: "recipe",
             host: RewardHost(
-                device: device, seed: UInt64(recipe.run.seed), modelPath: otherModelPath))
-        let judge = recipe.alignment.rewardModel
-        rewardModel =
-            judge.isEmpty
-            ? nil
-            : try RewardModel(
-                directory: judge, for: model.model, padding: model.tokenizer.fillsWith,
-                device: device)
+                device: device, seed: UInt64(recipe.run.seed), modelPath: otherModelPath),
+            device: device)
         data = try PreparedData(
             recipe, tokenizer: model.tokenizer, template: model.template,
             vocabularySize: model.decoder.shape.vocabularySize, device: device,
@@ -85,7 +78,7 @@ public final class SamplingRun {
             recipe, data: data, survey: survey,
             memory: MemoryPrediction(
                 answering: model.model, recipe: recipe, longestPrompt: longestPrompt,
-                base: ProcessMemory.resident))
+                rewardModels: scorer.modelBytes, base: ProcessMemory.resident))
         guard isDry else { return }
         switch start {
         case .anew: break
@@ -233,8 +226,7 @@ public final class SamplingRun {
         batch.number = state.batches + 1
         batch.cursor = loaded.cursor
         let rollouts = try writer.groups(prompts, draw: UInt64(batch.number), version: 0)
-        let groups = try scorer.judged(
-            rollouts, prompts, modelScores: rewardModel?.scores(of: rollouts.map(\.group)))
+        let groups = try scorer.judged(rollouts, prompts)
         let rule = AnswerSelection.Rule(recipe)
         for (index, group) in groups.enumerated() {
             guard case .prompt(let row) = prompts[index].companion else { continue }
