@@ -21,7 +21,6 @@ final class PolicyTrainee: ModelMethod {
     private let isDry: Bool
     private let endOfSequence: [Int32]
     private let critic: Critic?
-    private let rewardModel: RewardModel?
     private var controller: KLController
     private var guards: RolloutGuards
     /// What `controller` learns once the step is sure to be taken.
@@ -54,7 +53,9 @@ final class PolicyTrainee: ModelMethod {
         self.device = device
         (stop, isDry) = (host.stop, host.isDry)
         loss = PolicyLoss(recipe)
-        scorer = try RolloutScorer(recipe, tokenizer: tokenizer, place: place, host: host)
+        scorer = try RolloutScorer(
+            recipe, model: base.model, tokenizer: tokenizer, place: place, host: host,
+            device: device)
         let size = base.model.decoder.shape.vocabularySize
         desk =
             recipe.alignment.tools.isEmpty
@@ -67,12 +68,6 @@ final class PolicyTrainee: ModelMethod {
         critic =
             recipe.method.stage == .ppo
             ? try Critic(beside: base.model, recipe: recipe, device: device) : nil
-        rewardModel =
-            alignment.rewardModel.isEmpty
-            ? nil
-            : try RewardModel(
-                directory: alignment.rewardModel, for: base.model, padding: tokenizer.fillsWith,
-                stop: host.stop, device: device)
         // Training goes on from an adapter, so the reference is the base with that one.
         reference =
             recipe.needsReference
@@ -89,6 +84,7 @@ final class PolicyTrainee: ModelMethod {
     }
 
     var parameters: [Parameter] { base.parameters + (critic?.parameters ?? []) }
+    var rewardModelBytes: Int { scorer.modelBytes }
 
     func check(columns: Set<String>) throws { try scorer.check(columns: columns) }
 
@@ -244,8 +240,7 @@ final class PolicyTrainee: ModelMethod {
                 of: rollouts.map(\.group), options, distribution: rollouts.distribution(recipe),
                 on: device, check: stop.check)
         }
-        var groups = try scorer.judged(
-            rollouts, samples, modelScores: try rewardModel?.scores(of: rollouts.map(\.group)))
+        var groups = try scorer.judged(rollouts, samples)
         for index in groups.indices where needsReference {
             groups[index].reference = reference[index]
             if recipe.alignment.divergenceInReward, critic == nil {
@@ -477,8 +472,7 @@ final class PolicyTrainee: ModelMethod {
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws {
         let samples = batch.samples.filter(\.isPrompt)
         let rollouts = try rolloutWriter().likeliest(samples, fault: scorer.note(fault:))
-        let scores = try rewardModel?.scores(of: rollouts.map(\.group))
-        for group in try scorer.judged(rollouts, samples, modelScores: scores) {
+        for group in try scorer.judged(rollouts, samples) {
             if group.totals[0].isFinite {
                 statistics.lossSum -= group.totals[0]
                 statistics.weightSum += 1

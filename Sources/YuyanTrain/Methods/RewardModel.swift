@@ -11,6 +11,9 @@ struct RewardModel {
     private let padding: Int32?
     private let stop: StopRequest
 
+    /// What it holds beside the policy.
+    var byteCount: Int { adapter.byteCount }
+
     /// - Parameters:
     ///   - padding: As the model was trained with.
     ///   - stop: Ends the scoring.

@@ -40,8 +40,11 @@ extension Recipe {
     var stageResult: StageResult {
         guard method.stage.trains else { return .data }
         guard method.type == .lora else { return .model }
-        return [.rm, .prm].contains(method.stage) ? .judge : .adapter
+        return scoresAnswers ? .judge : .adapter
     }
+
+    /// Whether what is trained scores answers instead of writing them.
+    private var scoresAnswers: Bool { [.rm, .prm].contains(method.stage) }
 
     /// Builds the reward functions once, so that a mistake in them does not wait for its stage.
     ///
@@ -74,8 +77,11 @@ extension Recipe {
         case ("model_name_or_path", .adapter), ("model_name_or_path", .judge):
             throw refuse(
                 "name it with adapter_name_or_path, and with model_name_or_path the model under it")
-        case ("reward_model", .adapter), ("reward_model", .model):
-            throw refuse("a reward_model is trained by stage rm with finetuning_type: lora")
+        case ("model_name_or_path", .model) where other.scoresAnswers:
+            throw refuse("name it with reward_model")
+        case ("reward_model", .adapter),
+            ("reward_model", .model) where !other.scoresAnswers:
+            throw refuse("a reward_model is trained by stage rm")
         case ("dataset", .adapter), ("dataset", .model), ("dataset", .judge),
             ("eval_dataset", .adapter), ("eval_dataset", .model), ("eval_dataset", .judge):
             throw refuse("stage sample writes data")

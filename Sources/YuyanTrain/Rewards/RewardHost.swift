@@ -27,6 +27,8 @@ package struct RewardHost: Sendable {
         /// Its base, which never changes.
         case frozen(FrozenModel)
     }
+    /// The model that writes the answers, for reward models that are adapters over it.
+    package var base: AdapterBase?
 
     package init(
         device: Device? = nil, seed: UInt64 = 42,

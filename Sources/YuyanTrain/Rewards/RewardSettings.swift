@@ -120,7 +120,7 @@ public struct RecipeRewards: Sendable, Hashable {
     private static let builtIn: [any ConfiguredReward.Type] = [
         ArithmeticReward.self, ChoiceReward.self, RegexReward.self, JSONSchemaReward.self,
         FormatReward.self, LengthReward.self, RepetitionReward.self, ProgramReward.self,
-        JudgeReward.self,
+        JudgeReward.self, ProcessReward.self,
     ]
 
     /// Builds the functions.

@@ -4,9 +4,10 @@ import YuyanTensor
 
 /// What a run will hold in memory, by part, in bytes.
 ///
-/// Weights, gradients and optimiser are counted exactly. Activations follow from what the tape keeps:
-/// see `activationFloats`. Samples follow from the tokens of the rows that are packed together. The
-/// program itself, with tokenizer and data as they are after counting, is measured, not predicted.
+/// Weights, gradients, optimiser and reward models are counted exactly. Activations follow from what the
+/// tape keeps: see `activationFloats`. Samples follow from the tokens of the rows that are packed
+/// together. The program itself, with tokenizer and data as they are after counting, is measured, not
+/// predicted.
 public struct MemoryPrediction: Sendable {
     /// The parts, largest ideas first.
     public var parts: [Part]
@@ -65,8 +66,11 @@ public struct MemoryPrediction: Sendable {
         }
         if judges > 0 { parts.append(Self.judges(judges)) }
         // What is held already counts weights and adapter, and the optimiser's state once touched.
+        let rewardModels = trainee.rewardModelBytes
+        if rewardModels > 0 { parts.append(Self.rewardModels(rewardModels)) }
         if let base {
-            parts.append(Self.program(max(0, base - weights - (isAdapter ? trained : 0))))
+            parts.append(
+                Self.program(max(0, base - weights - (isAdapter ? trained : 0) - rewardModels)))
         }
         self.parts = parts
         isUpperBound = Self.isUpperBound(recipe)
@@ -77,9 +81,11 @@ public struct MemoryPrediction: Sendable {
     /// - Parameters:
     ///   - longestPrompt: Tokens of the longest prompt.
     ///   - judges: Bytes of the models that grade answers, loaded when they are first asked.
+    ///   - rewardModels: Bytes of models that score the answers, loaded already.
     ///   - base: What the process holds before the first answer; nil if the system does not tell.
     init(
         answering model: TrainableModel, recipe: Recipe, longestPrompt: Int, judges: Int = 0,
+        rewardModels: Int = 0,
         base: Int?
     ) {
         let weights = model.decoder.weightBytes
@@ -91,7 +97,10 @@ public struct MemoryPrediction: Sendable {
         parts.append(
             Self.rollouts(model.decoder, recipe: recipe, longestPrompt: max(1, longestPrompt)))
         if judges > 0 { parts.append(Self.judges(judges)) }
-        if let base { parts.append(Self.program(max(0, base - weights - adapter))) }
+        if rewardModels > 0 { parts.append(Self.rewardModels(rewardModels)) }
+        if let base {
+            parts.append(Self.program(max(0, base - weights - adapter - rewardModels)))
+        }
         isUpperBound = Self.isUpperBound(recipe)
     }
 
@@ -115,6 +124,10 @@ public struct MemoryPrediction: Sendable {
                 : "keys and values of answers · 回答的键值",
             bytes: RolloutWriter.keyValueBytes(
                 decoder, recipe: recipe, longestPrompt: longestPrompt))
+    }
+
+    private static func rewardModels(_ bytes: Int) -> Part {
+        Part(key: "reward_models", name: "reward models · 奖励模型", bytes: bytes)
     }
 
     private static func program(_ bytes: Int) -> Part {

@@ -21,6 +21,12 @@ struct PreparedModel {
     /// - Parameter path: The model's file or folder.
     init(_ recipe: Recipe, path: String, device: Device) throws {
         checkpoint = try Checkpoint(path: path, needsWeights: !recipe.model.fromScratch)
+        guard !SequenceClassifier.holds(checkpoint) else {
+            throw RecipeError.badValue(
+                place: "recipe", key: "model_name_or_path", found: "'\(recipe.model.path)'",
+                expected: "a model that writes texts; this one scores them: name it with "
+                    + "reward_model")
+        }
         tokenizer = try Tokenizer(checkpoint: checkpoint)
         template = try Self.template(recipe, tokenizer: tokenizer, path: path)
         notes =
@@ -73,8 +79,7 @@ struct PreparedModel {
             }
         if let start = recipe.model.startAdapter {
             try model.checkAdapter(start)
-            try base.load(model.parameters, from: start)
-            base.refresh()
+            try base.start(from: start)
         }
         return trainee
     }

@@ -113,6 +113,17 @@ final class ModelTrainee: Trainee {
         refresh()
     }
 
+    /// Goes on from an adapter of the very form that is trained; a head that it lacks begins anew.
+    ///
+    /// - Throws: `AdapterError` with the first difference.
+    func start(from folder: String) throws {
+        let heads = try model.checkAdapter(folder, optional: score.map { [$0.name] } ?? [])
+        try load(
+            model.parameters + [score].compactMap { $0 }.filter { heads.contains($0.name) },
+            from: folder)
+        refresh()
+    }
+
     /// Reads some of the trained numbers.
     func load(_ parameters: [Parameter], from folder: String) throws {
         if model.lowRank == nil {
@@ -147,14 +158,16 @@ extension TrainingTokens {
 extension TrainableModel {
     /// Checks that a PEFT folder has the very form that is trained.
     ///
+    /// - Parameter optional: Names of weights that it may hold or lack.
+    /// - Returns: Those of them that it holds.
     /// - Throws: `AdapterError` with the first difference.
-    func checkAdapter(_ directory: String) throws {
-        guard let lowRank else { return }
+    func checkAdapter(_ directory: String, optional: [String]) throws -> [String] {
+        guard let lowRank else { return [] }
         let adapted = Set(lowRank.parameters.map(\.name))
         let whole = parameters.map(\.name).filter { !adapted.contains($0) }
-        try lowRank.check(
+        return try lowRank.check(
             directory: directory, whole: whole + (trainsTiedHead ? ["lm_head.weight"] : []),
-            of: decoder)
+            optional: optional, of: decoder)
     }
 
     static let tableName = "model.embed_tokens.weight"

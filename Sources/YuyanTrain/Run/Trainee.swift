@@ -74,6 +74,9 @@ package protocol Trainee: AnyObject {
     /// The adapter that belongs to the present numbers, for answers; nil if the model itself changes.
     var served: LowRankAdapter? { get }
 
+    /// What models that score answers hold beside the one that is trained, judges apart.
+    var rewardModelBytes: Int { get }
+
     /// The likeliest answers to prompts, for a report, of a method that has its own way of answering.
     func answers(to samples: [TrainingSample]) throws -> [String]?
 
@@ -108,6 +111,7 @@ extension Trainee {
     package func tokenCount(of batch: TrainingBatch) -> Int { batch.tokenCount }
 
     package var served: LowRankAdapter? { nil }
+    package var rewardModelBytes: Int { 0 }
     package func answers(to samples: [TrainingSample]) throws -> [String]? { nil }
     package func export(to folder: String, as type: ElementType) throws { try save(to: folder) }
 }

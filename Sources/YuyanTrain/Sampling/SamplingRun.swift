@@ -25,7 +25,6 @@ public final class SamplingRun {
     private let model: PreparedModel
     private let data: PreparedData
     private let scorer: RolloutScorer
-    private let rewardModel: RewardModel?
     /// Answers the model's calls; nil if it has no tools.
     private let desk: ToolDesk?
     private let transcripts: TranscriptWriter?
@@ -39,7 +38,7 @@ public final class SamplingRun {
     /// - Parameters:
     ///   - modelPath: Where the recipe's model is.
     ///   - fetchedFolder: Where `scripts/fetch-data` puts data sets that recipes then call by name.
-    ///   - otherModelPath: Where a judge is that a recipe names.
+    ///   - otherModelPath: Where another model is that a recipe names, such as a judge.
     ///   - isDry: Only looks: takes no folder, writes nothing.
     ///   - stopSignal: The signal that asked to stop, if one did; asked all the time, on whatever
     ///     thread.
@@ -80,7 +79,8 @@ public final class SamplingRun {
         let host = model.host(
             recipe, device: device, modelPath: otherModelPath, stop: stop, isDry: isDry)
         scorer = try RolloutScorer(
-            recipe, tokenizer: model.tokenizer, place: "recipe", host: host)
+            recipe, model: model.model, tokenizer: model.tokenizer, place: "recipe", host: host,
+            device: device)
         let size = model.decoder.shape.vocabularySize
         if recipe.alignment.tools.isEmpty {
             (desk, transcripts) = (nil, nil)
@@ -91,13 +91,6 @@ public final class SamplingRun {
             transcripts = TranscriptWriter(
                 recipe, tokenizer: model.tokenizer, template: model.template, vocabularySize: size)
         }
-        let judge = recipe.alignment.rewardModel
-        rewardModel =
-            judge.isEmpty
-            ? nil
-            : try RewardModel(
-                directory: judge, for: model.model, padding: model.tokenizer.fillsWith,
-                stop: stop, device: device)
         data = try PreparedData(
             recipe, tokenizer: model.tokenizer, template: model.template,
             vocabularySize: size, device: device,
@@ -116,7 +109,8 @@ public final class SamplingRun {
             recipe, data: data, survey: survey,
             memory: MemoryPrediction(
                 answering: model.model, recipe: recipe, longestPrompt: longestPrompt,
-                judges: scorer.predictedBytes(), base: ProcessMemory.resident),
+                judges: scorer.predictedBytes(), rewardModels: scorer.modelBytes,
+                base: ProcessMemory.resident),
             notAsked: scorer.unasked + (desk?.unasked ?? []))
         guard isDry else { return }
         RunEvent.notAsked(plan.notAsked).map(observe)
@@ -286,8 +280,7 @@ public final class SamplingRun {
         let rollouts = try writer.groups(
             prompts, draw: UInt64(batch.number), version: 0,
             fault: scorer.note(fault:))
-        let groups = try scorer.judged(
-            rollouts, prompts, modelScores: try rewardModel?.scores(of: rollouts.map(\.group)))
+        let groups = try scorer.judged(rollouts, prompts)
         let rule = AnswerSelection.Rule(recipe)
         for (index, group) in groups.enumerated() {
             guard case .prompt(let row) = prompts[index].companion else { continue }

@@ -10,58 +10,24 @@ import YuyanText
 
 @Suite("Runs that learn from judged answers")
 struct AlignmentRunTests {
-    private let folder = TemporaryFolder()
-    private let model = Goldens.path("models/gguf/llama-gqa.gguf")
-
-    private static let pairs = (0..<12).map {
-        #"{"prompt": "abc \#($0)", "chosen": " de \#($0 * 7 % 10)", "rejected": " fg \#($0 % 3) h"}"#
-    }
-    private static let verdicts = (0..<12).map {
-        #"{"prompt": "abc \#($0)", "completion": " de \#($0 * 7 % 10)", "label": \#($0 % 2 == 0)}"#
-    }
-    private static let steps = (0..<12).map {
-        #"{"prompt": "abc \#($0)", "completions": ["de", "f \#($0)"], "labels": [true, \#($0 % 2 == 0)]}"#
-    }
-    private static let prompts = (0..<12).map { #"{"prompt": "abc \#($0)", "answer": "e"}"# }
-
-    private static func rows(_ stage: String) -> [String] {
-        switch stage {
-        case "kto": verdicts
-        case "prm": steps
-        case "grpo", "rloo", "reinforce++", "ppo": prompts
-        default: pairs
-        }
-    }
+    private let runs = AlignmentRuns()
+    private var folder: TemporaryFolder { runs.folder }
+    private var model: String { runs.model }
 
     private func source(_ output: String, _ stage: String, _ flags: [String]) throws -> RecipeSource
     {
-        let rows = Self.rows(stage).joined(separator: "\n") + "\n"
-        let data = folder.file("\(stage).jsonl", Array(rows.utf8))
-        let rewards =
-            Self.rows(stage) == Self.prompts
-            ? [
-                "--reward_funcs", "[{name: regex, pattern: \"[a-m]\", mode: search}]",
-                "--num_generations", "4", "--max_completion_length", "8",
-            ] : []
-        return try RecipeSource(
-            arguments: [
-                "--model_name_or_path", model, "--output_dir", folder.path + "/" + output,
-                "--stage", stage, "--dataset", data, "--lora_rank", "2", "--learning_rate", "1e-2",
-                "--per_device_train_batch_size", "2", "--max_steps", "3", "--save_steps", "1",
-                "--logging_steps", "1", "--report_samples", "0", "--threads", "2", "--report_to",
-                "none",
-            ] + rewards + flags)
+        try runs.source(output, stage, flags)
     }
 
     @discardableResult
     private func train(
         _ output: String, _ stage: String, _ flags: [String] = [], stopAfter polls: Int? = nil
     ) throws -> RunOutcome {
-        let late = LateSignal(after: polls)
-        return try TrainingRun(
-            source(output, stage, flags), modelPath: model,
-            stopSignal: { late.signal }, observe: { _ in }
-        ).train().outcome
+        try runs.train(output, stage, flags, stopAfter: polls)
+    }
+
+    private func refusal(_ stage: String, _ flags: [String]) -> String {
+        runs.refusal(stage, flags)
     }
 
     private func log(_ output: String) throws -> [[String: Double]] {
@@ -173,7 +139,8 @@ struct AlignmentRunTests {
     @Test("a reward model's scores are those that it was evaluated with, and are rewards")
     func rewardModel() throws {
         // Of two lengths: where all are alike there is no bias to speak of.
-        let rows = Self.pairs + [#"{"prompt": "a", "chosen": " de 1 2 3", "rejected": " fg"}"#]
+        let longer = #"{"prompt": "a", "chosen": " de 1 2 3", "rejected": " fg"}"#
+        let rows = AlignmentRuns.pairs + [longer]
         let pairs = folder.file("judged.jsonl", Array((rows.joined(separator: "\n") + "\n").utf8))
         try train(
             "judge", "rm", ["--eval_dataset", pairs, "--max_steps", "6", "--val_size", "0"])
@@ -429,15 +396,6 @@ struct AlignmentRunTests {
         }
     }
 
-    private func refusal(_ stage: String, _ flags: [String]) -> String {
-        do {
-            try train("refused", stage, flags)
-            return ""
-        } catch {
-            return "\(error)"
-        }
-    }
-
     @Test("warn of what the data show, before the first step")
     func warns() throws {
         func warnings(_ stage: String, _ flags: [String]) throws -> [String] {
@@ -451,10 +409,9 @@ struct AlignmentRunTests {
             #expect(notes.filter { $0.hasPrefix("lint ") } == lines)
             return run.summary.warnings.map(\.name)
         }
+        let liked = AlignmentRuns.verdicts.filter { $0.contains("true") }
         let good = folder.file(
-            "good.jsonl",
-            Array(
-                (Self.verdicts.filter { $0.contains("true") }.joined(separator: "\n") + "\n").utf8))
+            "good.jsonl", Array((liked.joined(separator: "\n") + "\n").utf8))
         let rate = ["--learning_rate", "1e-5"]
         #expect(try warnings("kto", rate) == [])
         #expect(try warnings("kto", rate + ["--dataset", good]) == ["kto-one-sided"])

@@ -298,6 +298,24 @@ struct PipelineSourceTests {
         #expect(found.contains("'do_train' is false") && found.contains("evaluate:"), "\(found)")
     }
 
+    @Test("a whole reward model gives rewards, and is no model to train")
+    func wholeRewardModels() throws {
+        let whole = Self.two.replacing(
+            "- name: first", with: "- name: first\n    stage: rm\n    finetuning_type: full"
+        ).replacing("stage: dpo", with: "stage: grpo")
+        func taking(_ line: String) -> String {
+            whole.replacing("adapter_name_or_path: ${first}", with: line)
+        }
+        for line in [
+            "reward_model: ${first}", #"reward_funcs: [{name: prm, model: "${first}"}]"#,
+        ] {
+            #expect(try source(taking(line)).stages[1].inputs == [0], "\(line)")
+        }
+        let trained = refusal(
+            taking("model_name_or_path: ${first}\n    reward_funcs: [format]"))
+        #expect(trained.contains("leaves a whole model; name it with reward_model"), "\(trained)")
+    }
+
     @Test("an adapter's alpha may be given or follow from its rank")
     func alpha() throws {
         _ = try source(Self.two + "\n    lora_alpha: 8\n")
