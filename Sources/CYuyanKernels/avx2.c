@@ -44,11 +44,19 @@ static inline __attribute__((always_inline)) vf gather16(const float *table, vi 
   return out;
 }
 
+static inline __attribute__((always_inline)) vf fma_memory(vf acc, vf w, const float *x) {
+  return __builtin_elementwise_fma(w, (vf)(*x), acc);
+}
+
 #define YK_NAME yk_avx2_kernels
 #define YK_ISA YK_ISA_AVX2
 #define YK_LABEL "AVX2+FMA"
 #define YK_TILE_FLOAT 6
+#define YK_TILE_PANELS 1
+#define YK_ROWS_FLOAT 6
 #define YK_FLOAT_PANELS 1
+#define YK_MOST_ROWS 6
+#define YK_MOST_PANELS 1
 #define YK_TILE_INT16 4
 #define YK_SHARED_PAIRS 1
 #define YK_INT16_PANELS 1

@@ -16,17 +16,21 @@ static inline __attribute__((always_inline)) vi dot_memory(vi acc, vs w, const i
   return dot_pairs(acc, w, (vi)(*x));
 }
 
-#include "lookup_avx512.h"
+#include "avx512_operations.h"
 
 #define YK_NAME yk_avx512_kernels
 #define YK_ISA YK_ISA_AVX512
 #define YK_LABEL "AVX-512"
-#define YK_TILE_FLOAT 12
+#define YK_TILE_FLOAT 8
+#define YK_TILE_PANELS 3
+#define YK_ROWS_FLOAT 12
 #define YK_FLOAT_PANELS 2
+#define YK_MOST_ROWS 12
+#define YK_MOST_PANELS 3
 #define YK_TILE_INT16 6
 #define YK_SHARED_PAIRS 1
 #define YK_INT16_PANELS 2
-#define YK_COLUMNS_FLOAT 144
+#define YK_COLUMNS_FLOAT 128
 #define YK_COLUMNS_INT16 320
 #define YK_FEW_FLOAT 12
 #define YK_FEW_INT16 12

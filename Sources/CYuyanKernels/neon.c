@@ -40,11 +40,19 @@ static inline __attribute__((always_inline)) vf lookup16(vf table, vi index) {
   return gather16(memory, index & 15);
 }
 
+static inline __attribute__((always_inline)) vf fma_memory(vf acc, vf w, const float *x) {
+  return __builtin_elementwise_fma(w, (vf)(*x), acc);
+}
+
 #define YK_NAME yk_neon_kernels
 #define YK_ISA YK_ISA_NEON
 #define YK_LABEL "NEON"
 #define YK_TILE_FLOAT 6
+#define YK_TILE_PANELS 1
+#define YK_ROWS_FLOAT 6
 #define YK_FLOAT_PANELS 1
+#define YK_MOST_ROWS 6
+#define YK_MOST_PANELS 1
 #define YK_TILE_INT16 4
 #define YK_SHARED_PAIRS 1
 #define YK_INT16_PANELS 1

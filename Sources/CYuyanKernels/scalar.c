@@ -158,15 +158,6 @@ static void matmul_lane(const float *w, size_t columns, const float *tile, size_
   *place = sum;
 }
 
-static void matmul_float(const float *weights, size_t panel_stride, size_t panels, size_t columns,
-                         const float *tile, size_t stride, size_t count, int resume, float *y,
-                         size_t y_stride, size_t y_panel_stride) {
-  for (size_t i = 0; i < count; i++)
-    for (size_t r = 0; r < panels * YK_PANEL; r++)
-      matmul_lane(weights + r / YK_PANEL * panel_stride + r % YK_PANEL, columns, tile + i, stride,
-                  resume, y + (i * y_stride + r / YK_PANEL * y_panel_stride + r % YK_PANEL));
-}
-
 static void product_float(const yk_product *job) {
   for (size_t t = 0; t < job->rows; t++) {
     size_t tile = t / job->tile_rows, i = t % job->tile_rows;
@@ -186,6 +177,18 @@ static void product_float(const yk_product *job) {
       }
     }
   }
+}
+
+static void product_across(const yk_product_across *job) {
+  for (size_t i = 0; i < job->columns; i++)
+    for (size_t r = 0; r < job->panels * YK_PANEL; r++) {
+      float *place =
+          job->y + (i * job->y_stride + r / YK_PANEL * job->y_panel_stride + r % YK_PANEL);
+      float sum = job->resume ? *place : 0;
+      for (size_t t = 0; t < job->rows; t++)
+        sum = fma32(job->x[t * job->x_stride + r], job->z[t * job->z_stride + i], sum);
+      *place = sum;
+    }
 }
 
 // The integer part of one block's product, over the steps first, first + every, ...
@@ -474,9 +477,9 @@ static float read_sum(const float *x, size_t n) {
 }
 
 const yk_kernels yk_scalar_kernels = {
-    YK_ISA_SCALAR, "scalar", 4, 4, 256, 256, 4, 4,
-    tile_float_pack, tile_int16_pack, expand_float, expand_int16, matmul_float, product_float,
-    matmul_int16,
+    YK_ISA_SCALAR, "scalar", 4, 1, 4, 256, 4, 4,
+    tile_float_pack, tile_int16_pack, expand_float, expand_int16, product_float,
+    product_across, matmul_int16,
     matvec_float, matvec_int16, few_float_pack, few_int16_pack, few_float, few_int16,
     rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
     exponential, maximum, argmax, sum_exp, softmax, yk_sampling_exp, yk_key_range,

@@ -1,6 +1,8 @@
 // The kernels, written once over vectors of 16 lanes; each instruction set's file defines
 //   YK_NAME, YK_ISA, YK_LABEL      its table and names
-//   YK_TILE_FLOAT, YK_FLOAT_PANELS tokens and panels in registers in matmul_float
+//   YK_TILE_FLOAT, YK_TILE_PANELS  tokens and panels in registers in product_float
+//   YK_ROWS_FLOAT, YK_FLOAT_PANELS likewise in attention's products
+//   YK_MOST_ROWS, YK_MOST_PANELS   the larger of both
 //   YK_TILE_INT16, YK_INT16_PANELS likewise in matmul_int16
 //   YK_SHARED_PAIRS                of so many of a tile's pairs one is loaded for all panels
 //   YK_COLUMNS_FLOAT, _INT16       columns whose panels and tile fit the first-level cache
@@ -9,6 +11,7 @@
 //   YK_QUERIES                     queries in registers in attention
 //   dot_pairs(acc, w, x)           acc[i] += w[2i] * x[2i] + w[2i+1] * x[2i+1]
 //   dot_memory(acc, w, x)          likewise, of the pair *x in all lanes
+//   fma_memory(acc, w, x)          acc + w * *x, rounded once
 //   lookup16(table, index)         table[index[i] & 15], where higher bits may be set
 //   gather16(table, index)         table[index[i]] from memory
 // and includes this file with its target attribute pushed. The compiler splits the 16 lanes into
@@ -262,10 +265,10 @@ static float read_sum(const float *x, size_t n) {
 }
 
 const yk_kernels YK_NAME = {
-    YK_ISA, YK_LABEL, YK_TILE_FLOAT, YK_TILE_INT16, YK_COLUMNS_FLOAT, YK_COLUMNS_INT16,
+    YK_ISA, YK_LABEL, YK_TILE_FLOAT, YK_TILE_PANELS, YK_TILE_INT16, YK_COLUMNS_INT16,
     YK_FEW_FLOAT, YK_FEW_INT16,
-    tile_float_pack, tile_int16_pack, expand_float, expand_int16, matmul_float, product_float,
-    matmul_int16,
+    tile_float_pack, tile_int16_pack, expand_float, expand_int16, product_float,
+    product_across, matmul_int16,
     matvec_float, matvec_int16, few_float_pack, few_int16_pack, few_float, few_int16,
     rms_norm, layer_norm, add, swiglu, rope_half, rope_interleaved,
     exponential, maximum, argmax, sum_exp, softmax, sampling_exp, key_range,

@@ -140,10 +140,20 @@ typedef struct yk_sums {
   const float *next;  // panels that come later: a line of them is fetched with every four columns
 } yk_sums;
 
+// What a product fetches while it sums.
+typedef enum yk_fetch {
+  YK_FETCH_NOTHING,
+  YK_FETCH_NEXT,     // a line of s.next with every four columns
+  YK_FETCH_BEHIND,   // of each column the panels behind these
+} yk_fetch;
+
+// With `mixes` some numbers of the tile are operands in memory, which spares the instruction that
+// loads them: a core whose other thread is busy issues few. With all of them there, loads would not
+// keep up.
 INLINE void tile_matmul_float(const float *w, size_t step, size_t panel_stride, size_t panels,
                               size_t columns, const float *tile, size_t stride, size_t count,
-                              int fetches, yk_sums s) {
-  vf sum[YK_FLOAT_PANELS][YK_TILE_FLOAT];
+                              yk_fetch fetch, int mixes, yk_sums s) {
+  vf sum[YK_MOST_PANELS][YK_MOST_ROWS];
   if (s.from && !s.adds) {
     UNROLL for (size_t p = 0; p < panels; p++)
       UNROLL for (size_t i = 0; i < count; i++)
@@ -158,16 +168,24 @@ INLINE void tile_matmul_float(const float *w, size_t step, size_t panel_stride, 
         __builtin_prefetch(s.soon + i * s.to_stride + p * s.to_panel, 1, 3);
 #define STEP(j)                                                                                   \
   {                                                                                               \
-    vf row[YK_FLOAT_PANELS];                                                                      \
+    vf row[YK_MOST_PANELS];                                                                       \
     UNROLL for (size_t p = 0; p < panels; p++) row[p] = loadf(w + p * panel_stride + (j) * step); \
+    if (fetch == YK_FETCH_BEHIND)                                                                 \
+      UNROLL for (size_t p = 0; p < panels; p++)                                                  \
+        __builtin_prefetch(w + (panels + p) * panel_stride + (j) * step, 0, 3);                   \
     UNROLL for (size_t i = 0; i < count; i++) {                                                   \
-      vf both = splat(tile[(j) * stride + i]);                                                    \
-      UNROLL for (size_t p = 0; p < panels; p++) sum[p][i] = fma16(row[p], both, sum[p][i]);      \
+      const float *x = tile + ((j) * stride + i);                                                 \
+      if (mixes && i % 3 == 0) {                                                                  \
+        UNROLL for (size_t p = 0; p < panels; p++) sum[p][i] = fma_memory(sum[p][i], row[p], x);  \
+      } else {                                                                                    \
+        vf all = splat(*x);                                                                       \
+        UNROLL for (size_t p = 0; p < panels; p++) sum[p][i] = fma16(row[p], all, sum[p][i]);     \
+      }                                                                                           \
     }                                                                                             \
   }
   size_t k = 0;
   for (; k + 4 <= columns; k += 4, w += 4 * step, tile += 4 * stride, s.next += YK_PANEL) {
-    if (fetches) __builtin_prefetch(s.next, 0, 2);
+    if (fetch == YK_FETCH_NEXT) __builtin_prefetch(s.next, 0, 2);
     UNROLL for (size_t j = 0; j < 4; j++) STEP(j)
   }
   for (; k < columns; k++, w += step, tile += stride) STEP(0)
@@ -195,33 +213,36 @@ INLINE void tile_matmul_float(const float *w, size_t step, size_t panel_stride, 
   case 11: body(11); break;                                                                       \
   case 12: body(12); break;
 
-// All panels over one tile of up to YK_TILE_FLOAT rows.
-INLINE void panels_matmul_float(const float *weights, size_t step, size_t panel_stride,
-                                size_t panels, size_t columns, const float *tile, size_t stride,
-                                size_t count, int fetches, yk_sums s) {
+// All panels, `most_panels` at a time, over up to `most_rows` rows; both are constants.
+INLINE void panels_matmul_float(size_t most_panels, size_t most_rows, const float *weights,
+                                size_t step, size_t panel_stride, size_t panels, size_t columns,
+                                const float *tile, size_t stride, size_t count, yk_fetch fetch,
+                                int mixes, yk_sums s) {
 #define CALL(together, n)                                                                         \
-  if (n <= YK_TILE_FLOAT)                                                                         \
+  if (n <= most_rows)                                                                             \
   tile_matmul_float(weights, step, panel_stride, together, columns, tile, stride,                 \
-                    n <= YK_TILE_FLOAT ? n : 1, fetches, s)
+                    n <= most_rows ? n : 1, fetch, mixes, s)
+#define BODY1(n) CALL(1, n)
+#define BODY2(n) CALL(2, n)
+#define BODY3(n) CALL(3, n)
   for (size_t p = 0; p < panels;) {
-#if YK_FLOAT_PANELS == 2
-    size_t together = panels - p >= 2 ? 2 : 1;
-#define BODY(n) CALL(2, n)
-    if (together == 2) switch (count) { COUNT_CASES(BODY) default: break; }
-#undef BODY
-    else
-#else
-    size_t together = 1;
-#endif
-#define BODY(n) CALL(1, n)
-    switch (count) { COUNT_CASES(BODY) default: break; }
-#undef BODY
+    size_t together = panels - p < most_panels ? panels - p : most_panels;
+    if (most_panels >= 3 && together == 3) {
+      switch (count) { COUNT_CASES(BODY3) default: break; }
+    } else if (most_panels >= 2 && together == 2) {
+      switch (count) { COUNT_CASES(BODY2) default: break; }
+    } else {
+      switch (count) { COUNT_CASES(BODY1) default: break; }
+    }
     p += together;
     weights += together * panel_stride;
     if (s.from) s.from += together * s.from_panel;
     if (s.soon) s.soon += together * s.to_panel;
     s.to += together * s.to_panel;
   }
+#undef BODY1
+#undef BODY2
+#undef BODY3
 #undef CALL
 }
 
@@ -230,8 +251,8 @@ static __attribute__((noinline)) void multiply_tile(const float *weights, size_t
                                                     size_t panels, size_t columns,
                                                     const float *tile, size_t count,
                                                     const yk_sums *s) {
-  panels_matmul_float(weights, YK_PANEL, panel_stride, panels, columns, tile, YK_TILE_FLOAT, count,
-                      1, *s);
+  panels_matmul_float(YK_TILE_PANELS, YK_TILE_FLOAT, weights, YK_PANEL, panel_stride, panels,
+                      columns, tile, YK_TILE_FLOAT, count, YK_FETCH_NEXT, 1, *s);
 }
 
 INLINE yk_sums sums_in_place(int resume, float *y, size_t stride, size_t panel, size_t count) {
@@ -239,30 +260,41 @@ INLINE yk_sums sums_in_place(int resume, float *y, size_t stride, size_t panel, 
                    y};
 }
 
-// As matmul_float, of any number of rows, panels whose columns lie `step` floats apart and which
-// may overlap, and any stride of the tile.
+// Of any number of rows, panels whose columns lie `step` floats apart and which may overlap, and any
+// stride of the tile; sums in y.
 static __attribute__((noinline)) void multiply_rows(const float *weights, size_t step,
                                                     size_t panel_stride, size_t panels,
                                                     size_t columns, const float *tile,
                                                     size_t stride, size_t rows, int resume,
                                                     float *y, size_t y_stride,
                                                     size_t y_panel_stride) {
-  for (size_t i = 0; i < rows; i += YK_TILE_FLOAT) {
-    size_t count = rows - i < YK_TILE_FLOAT ? rows - i : YK_TILE_FLOAT;
-    panels_matmul_float(weights, step, panel_stride, panels, columns, tile + i, stride, count,
-                        0, sums_in_place(resume, y + i * y_stride, y_stride, y_panel_stride, count));
+  for (size_t i = 0; i < rows; i += YK_ROWS_FLOAT) {
+    size_t count = rows - i < YK_ROWS_FLOAT ? rows - i : YK_ROWS_FLOAT;
+    panels_matmul_float(YK_FLOAT_PANELS, YK_ROWS_FLOAT, weights, step, panel_stride, panels,
+                        columns, tile + i, stride, count, YK_FETCH_NOTHING, 0,
+                        sums_in_place(resume, y + i * y_stride, y_stride, y_panel_stride, count));
   }
 }
 
-static void matmul_float(const float *weights, size_t panel_stride, size_t panels, size_t columns,
-                         const float *tile, size_t stride, size_t count, int resume, float *y,
-                         size_t y_stride, size_t y_panel_stride) {
-  if (stride == YK_TILE_FLOAT) {
-    yk_sums s = sums_in_place(resume, y, y_stride, y_panel_stride, count);
-    multiply_tile(weights, panel_stride, panels, columns, tile, count, &s);
-  } else {
-    multiply_rows(weights, YK_PANEL, panel_stride, panels, columns, tile, stride, count, resume, y,
-                  y_stride, y_panel_stride);
+// Rows in pieces that stay in the first-level cache for the next columns of z.
+static void product_across(const yk_product_across *job) {
+  size_t piece = YK_COLUMNS_FLOAT / 2;
+  for (size_t p = 0; p < job->panels; p += YK_TILE_PANELS) {
+    size_t count = job->panels - p < YK_TILE_PANELS ? job->panels - p : YK_TILE_PANELS;
+    for (size_t t = 0; t < job->rows; t += piece) {
+      size_t rows = job->rows - t < piece ? job->rows - t : piece;
+      for (size_t i = 0; i < job->columns; i += YK_TILE_FLOAT) {
+        size_t n = job->columns - i < YK_TILE_FLOAT ? job->columns - i : YK_TILE_FLOAT;
+        yk_sums s = sums_in_place(job->resume || t > 0,
+                                  job->y + (i * job->y_stride + p * job->y_panel_stride),
+                                  job->y_stride, job->y_panel_stride, n);
+        s.soon = NULL;
+        const float *x = job->x + (t * job->x_stride + p * YK_PANEL);
+        panels_matmul_float(YK_TILE_PANELS, YK_TILE_FLOAT, x, job->x_stride, YK_PANEL, count, rows,
+                            job->z + (t * job->z_stride + i), job->z_stride, n, YK_FETCH_BEHIND,
+                            1, s);
+      }
+    }
   }
 }
 
@@ -327,8 +359,8 @@ INLINE void product_of_panels(const yk_product *job, const float *panels, const 
 }
 
 static void product_float(const yk_product *job) {
-  for (size_t p = 0; p < job->panel_count; p += YK_FLOAT_PANELS) {
-    size_t left = job->panel_count - p, count = left < YK_FLOAT_PANELS ? left : YK_FLOAT_PANELS;
+  for (size_t p = 0; p < job->panel_count; p += YK_TILE_PANELS) {
+    size_t left = job->panel_count - p, count = left < YK_TILE_PANELS ? left : YK_TILE_PANELS;
     size_t width = job->width - p * YK_PANEL;
     if (width > count * YK_PANEL) width = count * YK_PANEL;
     const float *panels = job->panels + p * job->panel_stride;

@@ -1,5 +1,19 @@
 import YuyanText
 
+/// How a whole reward model makes a score of a text's last state.
+public struct ScoreHead: Sendable, Hashable {
+    /// The head `[C]`, whose product with the state is the score.
+    public let weight: [Float]
+    /// The token that a text's last one is looked for before; nil if texts are not padded.
+    public let padding: Int32?
+
+    /// A head of these numbers.
+    public init(weight: [Float], padding: Int32?) {
+        self.weight = weight
+        self.padding = padding
+    }
+}
+
 /// The text side of the served model: tokenizer, chat format, names.
 public struct ServedText: Sendable {
     /// Turns text into ids and back.
@@ -19,6 +33,9 @@ public struct ServedText: Sendable {
     /// Bytes of the weights in memory; nil if unknown.
     public let byteCount: Int?
 
+    /// What scores texts, if the model is a reward model, which writes none.
+    public let score: ScoreHead?
+
     /// What turns conversations into ids; nil if there is no template.
     let renderer: ChatRenderer?
     let toolFormat: ToolFormat
@@ -27,7 +44,8 @@ public struct ServedText: Sendable {
     /// Gathers the parts.
     public init(
         tokenizer: Tokenizer, template: ChatTemplate?, modelID: String, aliases: [String] = [],
-        created: Int, trainedContext: Int, parameterCount: Int? = nil, byteCount: Int? = nil
+        created: Int, trainedContext: Int, parameterCount: Int? = nil, byteCount: Int? = nil,
+        score: ScoreHead? = nil
     ) {
         self.tokenizer = tokenizer
         self.template = template
@@ -37,6 +55,7 @@ public struct ServedText: Sendable {
         self.trainedContext = trainedContext
         self.parameterCount = parameterCount
         self.byteCount = byteCount
+        self.score = score
         renderer = template.map { ChatRenderer(tokenizer: tokenizer, template: $0) }
         toolFormat = .hermes
         capabilities = TemplateCapabilities(template)

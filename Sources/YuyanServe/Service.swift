@@ -114,6 +114,9 @@ public final class Service: Sendable {
     let constraints: ConstraintCache
     let tables: FieldTables
 
+    /// Whether the model is a reward model, which scores texts and writes none.
+    public var scoresTexts: Bool { text.score != nil }
+
     /// A service of one model.
     ///
     /// - Parameters:

@@ -152,7 +152,7 @@ extension Device {
         let first = block.lowerBound * tiles.stride
         let rows = min(block.upperBound * tiles.stride, tiles.count) - first
         let sums = sums.bytes(
-            rows * 2 * Int(YK_PANEL) * MemoryLayout<Float>.stride, worker: worker)
+            rows * panelsInRegisters * Int(YK_PANEL) * MemoryLayout<Float>.stride, worker: worker)
         var job = yk_product(
             panels: panels.start, panel_stride: panels.stride, panel_count: target.panels,
             columns: panels.length, tiles: tiles.tile(block.lowerBound), tile_rows: tiles.stride,
@@ -165,7 +165,13 @@ extension Device {
         kernels.table.pointee.product_float(&job)
     }
 
-    /// How many pairs of panels a job takes: some, so that each fetches the panels of the next, but
-    /// few enough that the workers end together.
-    func pairsTogether(_ jobs: Int) -> Int { max(1, min(4, jobs / (8 * pool.threadCount))) }
+    /// Panels that a product holds in registers together.
+    var panelsInRegisters: Int { kernels.table.pointee.panels_float }
+
+    /// How many panels a job takes of `count` for each of `blocks`: some that registers hold, so that
+    /// each fetches the next, but few enough that the workers end together.
+    func panelsTogether(_ count: Int, blocks: Int) -> Int {
+        let groups = (count + panelsInRegisters - 1) / panelsInRegisters * blocks
+        return panelsInRegisters * max(1, min(4, groups / (8 * pool.threadCount)))
+    }
 }

@@ -49,6 +49,14 @@ package func accumulateWeightGradients(
 ) {
     precondition(dys.count == gradients.count, "\(dys.count), \(gradients.count)")
     for dy in dys { precondition(dy.rowCount == x.rowCount, "\(dy.shape)ᵀ times \(x.shape)") }
+    if x.rowCount > 0 {
+        if isNarrow(x), dys.allSatisfy(hasWholePanels) {
+            return addToNarrow(dys, x, into: gradients, resume: resume, on: device)
+        }
+        if dys.allSatisfy(isNarrow), hasWholePanels(x) {
+            return addToFlat(dys, x, into: gradients, resume: resume, on: device)
+        }
+    }
     let panels = dys.indices.flatMap { index -> [GradientPanel] in
         stride(from: 0, to: dys[index].width, by: Int(YK_PANEL)).map { first in
             GradientPanel(
@@ -111,21 +119,26 @@ private func addWeightGradients(
                 tiles.stride, tiles.tile(tile) + at * tiles.stride)
         }
     }
-    // Two panels of a product at a time: the kernels keep both in registers.
-    var pairs: [(panel: Int, count: Int)] = []
-    var next = 0
-    while next < panels.count {
-        pairs.append((next, panels[next].isLast ? 1 : 2))
-        next += panels[next].isLast ? 1 : 2
+    // As many panels of a product at a time as the kernels keep in registers.
+    var groups: [Range<Int>] = []
+    for panel in panels.indices {
+        if let last = groups.last, last.count < device.panelsInRegisters,
+            !panels[panel - 1].isLast
+        {
+            groups[groups.count - 1] = last.lowerBound..<panel + 1
+        } else {
+            groups.append(panel..<panel + 1)
+        }
     }
     let blocks = tiles.blocks
-    device.pool.parallel(blocks.count * pairs.count) { index, worker in
-        let (panel, count) = pairs[index % pairs.count]
+    device.pool.parallel(blocks.count * groups.count) { index, worker in
+        let group = groups[index % groups.count]
+        let panel = group.lowerBound
         device.multiply(
             FloatPanels(
                 start: start + panel * lanes * rows.count, stride: lanes * rows.count,
-                length: rows.count), by: tiles, blocks[index / pairs.count], resume: resume,
-            into: PanelTarget(gradient: panels[panel].gradient, rows: inputs, panels: count),
+                length: rows.count), by: tiles, blocks[index / groups.count], resume: resume,
+            into: PanelTarget(gradient: panels[panel].gradient, rows: inputs, panels: group.count),
             worker: worker)
     }
 }
@@ -250,7 +263,7 @@ private func multiplyAll(
     on device: Device
 ) {
     let blocks = tiles.blocks
-    let together = 2 * device.pairsTogether(blocks.count * (panels.count + 1) / 2)
+    let together = device.panelsTogether(panels.count, blocks: blocks.count)
     let parts = (panels.count + together - 1) / together
     let all = panels.panels
     device.pool.parallel(blocks.count * parts) { index, worker in

@@ -90,7 +90,7 @@ private func multiplyOneToken(
     }
 }
 
-// MARK: - Many tokens: expand a pair of panels once, meet every tile of tokens
+// MARK: - Many tokens: expand some panels once, meet every tile of tokens
 
 /// Multiplies packed rows with some weights, those that round their input with `tiles16`.
 ///
@@ -99,17 +99,21 @@ func multiplyTiles(
     _ tiles16: Tile16Buffer?, _ tilesFloat: FloatTiles?, _ weights: [PackedMatrix],
     rounds: [Bool], adding added: [AddedProduct?] = [], into outputs: [Tensor], on device: Device
 ) {
-    // Two panels at a time: the kernels keep both in registers. Those that need no widening are
-    // taken by the pair of pairs.
-    let pairs = weights.reduce(0) { $0 + ($1.panelCount + 1) / 2 }
+    // Panels that need no widening are taken by several times of what registers hold.
     let isReady = weights.allSatisfy { $0.format == YK_F32 }
-    let together = isReady ? device.pairsTogether(pairs * (tilesFloat?.blocks.count ?? 1)) : 1
-    let jobs = panelRanges(weights, bytesEach: 0, multiple: 2 * together)
+    let together =
+        isReady
+        ? device.panelsTogether(
+            weights.reduce(0) { $0 + $1.panelCount }, blocks: tilesFloat?.blocks.count ?? 1)
+        : device.panelsInRegisters
     var parts: [(range: PanelRange, tiles: Range<Int>)] = []
-    for weight in weights.indices {
-        let blocks = (rounds[weight] ? tiles16?.blocks : tilesFloat?.blocks) ?? []
-        for block in blocks {
-            for range in jobs where range.weight == weight { parts.append((range, block)) }
+    for (index, weight) in weights.enumerated() {
+        let size = rounds[index] ? 2 : together
+        for block in (rounds[index] ? tiles16?.blocks : tilesFloat?.blocks) ?? [] {
+            for first in stride(from: 0, to: weight.panelCount, by: size) {
+                let count = min(size, weight.panelCount - first)
+                parts.append((PanelRange(weight: index, first: first, count: count), block))
+            }
         }
     }
     device.pool.parallel(parts.count) { index, worker in

@@ -24,3 +24,16 @@ extension ElementType {
         self == .nf4 ? YK_NF4_NESTED : self == .fp4 ? YK_FP4_NESTED : nil
     }
 }
+
+extension [TensorEntry] {
+    /// The memory of a model of these tensors: matrices as panels, other numbers in four bytes each.
+    package var packedByteCount: Int {
+        reduce(0) { sum, tensor in
+            let packed =
+                tensor.shape.count == 2
+                ? tensor.elementType.packedByteCount(
+                    rows: tensor.shape[0], columns: tensor.shape[1]) : nil
+            return sum + (packed ?? tensor.elementCount * 4)
+        }
+    }
+}

@@ -2,6 +2,7 @@ import YuyanEngine
 import YuyanFormats
 import YuyanModels
 import YuyanNN
+import YuyanServe
 import YuyanTensor
 import YuyanText
 
@@ -72,13 +73,27 @@ struct LoadedModel {
     let decoder: Decoder
     let tokenizer: Tokenizer
     let device: Device
+    /// Of a reward model, which writes no texts.
+    let score: ScoreHead?
 
-    init(_ model: String, device: Device) throws {
+    /// - Parameter mayScore: Whether the model may be a reward model.
+    init(_ model: String, device: Device, mayScore: Bool = false) throws {
         path = try CachedModels.path(of: model)
         let checkpoint = try Checkpoint(path: path)
         tokenizer = try Tokenizer(checkpoint)
-        decoder = try Decoder(checkpoint, on: device)
         self.device = device
+        guard SequenceClassifier.holds(checkpoint) else {
+            (decoder, score) = (try Decoder(checkpoint, on: device), nil)
+            return
+        }
+        guard mayScore else {
+            throw CommandError.badArgument(
+                "\(path) is a reward model, which writes no texts; `yuyan serve` answers /v1/score "
+                    + "with it")
+        }
+        let model = try SequenceClassifier(checkpoint, on: device)
+        decoder = model.decoder
+        score = ScoreHead(weight: model.head, padding: model.padding)
     }
 
     /// Stop tokens that exist in the model's vocabulary.

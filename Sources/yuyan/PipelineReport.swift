@@ -71,6 +71,7 @@ final class PipelineWatcher {
             Terminal.report(
                 "\(place) stopped early at step \(step) in \(time); the best evaluation was at "
                     + "\(best): \(result.folder)\n\(place) \(result.verdict)")
+        case .evaluated: Terminal.report("\(place) evaluated in \(time): \(result.folder)")
         case .interrupted(_, let step, let checkpoint):
             Terminal.report(
                 "\(place) interrupted at step \(step); "

@@ -80,6 +80,9 @@ struct SampleReport {
         table.add("kept in samples.jsonl", summary.samples.grouped)
         table.add("prompts with one kept", percent(summary.keptShare))
         table.add("duplicates dropped", summary.duplicates.grouped)
+        if let unrendered = summary.unrendered {
+            table.add("not writable as rows", unrendered.grouped)
+        }
         if let pairs = summary.pairs { table.add("pairs in pairs.jsonl", pairs.grouped) }
         table.add("mean tokens", summary.meanLength.formatted(digits: 1))
         table.add("cut", percent(summary.clippedShare))
@@ -113,7 +116,8 @@ struct SampleReport {
     static func text(_ plan: SamplingPlan, _ time: SamplingTime) -> String {
         "time: \(time.seconds.formatted(digits: 0)) s at \(time.tokensPerSecond.formatted(digits: 1)) "
             + "tok/s, the speed of the first batch (\(time.batchSeconds.formatted(digits: 1)) s), "
-            + "rewards aside\nnothing was scored or written\n"
+            + "rewards aside\n" + TrainReport.notAsked(plan.notAsked)
+            + "nothing was scored or written\n"
     }
 
     static func json(_ plan: SamplingPlan, _ time: SamplingTime) -> JSONOutput {
@@ -125,6 +129,7 @@ struct SampleReport {
             "memory_predicted": .integer(plan.memory.total),
             "memory": .object(
                 plan.memory.parts.map { (key: $0.key, value: .integer($0.bytes)) }),
+            "not_asked": .array(plan.notAsked.map { .string($0) }),
         ]
     }
 }

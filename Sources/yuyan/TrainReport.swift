@@ -103,6 +103,11 @@ struct TrainReport {
             return "stopped early at step \(step) in \(time); the best evaluation was at \(best): "
                 + "\(result.folder)\nreport: \(result.folder)/report.html\n\(result.verdict)\n"
                 + Self.memoryTable(result.memory, peak: result.measuredPeak)
+        case .evaluated:
+            return "evaluated in \(time), nothing was trained: \(result.folder)\n"
+                + (watcher.evaluationLoss.map { "eval_loss \($0.formatted(digits: 4))\n" } ?? "")
+                + "report: \(result.folder)/report.html\n"
+                + Self.memoryTable(result.memory, peak: result.measuredPeak)
         case .interrupted(_, let step, let checkpoint):
             let place = checkpoint.map { "saved: \($0)" } ?? "nothing was trained yet"
             return "interrupted at step \(step); \(place); the same command goes on from here"
@@ -113,7 +118,8 @@ struct TrainReport {
     private var earlierText: String {
         let again = "overwrite_output_dir: true trains anew\n"
         switch result.outcome {
-        case .finished(let step), .interrupted(_, let step, _):
+        case .evaluated, .finished, .interrupted:
+            let step = result.outcome.step
             return "\(result.folder): this run is already finished at step \(step), nothing was "
                 + "done; a larger max_steps or num_train_epochs goes on, \(again)"
         case .stoppedEarly(let step, let best):
@@ -123,14 +129,8 @@ struct TrainReport {
     }
 
     var json: JSONOutput {
-        let (outcome, step): (String, Int) =
-            switch result.outcome {
-            case .finished(let step): ("finished", step)
-            case .stoppedEarly(let step, _): ("stopped_early", step)
-            case .interrupted(_, let step, _): ("interrupted", step)
-            }
-        return [
-            "outcome": .string(outcome), "step": .integer(step),
+        [
+            "outcome": .string(result.outcome.word), "step": .integer(result.outcome.step),
             "output_dir": .string(result.folder),
             "checkpoint": (watcher.checkpoint ?? result.endedBefore).map { .string($0) } ?? .null,
             "loss": watcher.loss.map { .double($0) } ?? .null,
@@ -146,7 +146,13 @@ struct TrainReport {
     static func text(_ summary: RunSummary, _ time: TimePrediction) -> String {
         "time: \(time.seconds.formatted(digits: 0)) s at \(time.tokensPerSecond.formatted(digits: 1)) "
             + "tok/s, the speed of the first micro-batch; loss before training "
-            + "\(time.loss.formatted(digits: 4))\nnothing was trained or written\n"
+            + "\(time.loss.formatted(digits: 4))\n" + notAsked(summary.notAsked)
+            + "nothing was trained or written\n"
+    }
+
+    /// What a time leaves out.
+    static func notAsked(_ names: [String]) -> String {
+        names.isEmpty ? "" : "the time is without \(names.joined(separator: ", "))\n"
     }
 
     static func json(_ summary: RunSummary, _ time: TimePrediction) -> JSONOutput {
@@ -160,13 +166,15 @@ struct TrainReport {
             "memory": .object(
                 summary.memory.parts.map { (key: $0.key, value: .integer($0.bytes)) }),
             "warnings": .array(summary.warnings.map(\.json)),
+            "not_asked": .array(summary.notAsked.map { .string($0) }),
         ]
     }
 
     static func memoryTable(_ memory: MemoryPrediction, peak: Int?) -> String {
         var table = Table()
         for part in memory.parts { table.add(part.name.english, part.bytes.memorySize) }
-        table.add("predicted", memory.total.memorySize)
+        table.add(
+            memory.isUpperBound ? "predicted, at most" : "predicted", memory.total.memorySize)
         if let peak {
             let share = Double(peak - memory.total) / Double(max(1, memory.total)) * 100
             table.add(

@@ -1,4 +1,5 @@
 import ArgumentParser
+import YuyanTrain
 
 /// The command line: one subcommand a file, listed here.
 @main
@@ -22,6 +23,9 @@ struct Yuyan: ParsableCommand {
         } catch let error where Yuyan.exitCode(for: error) != .failure {
             // Requests for help, usage errors and exit codes that a command chose.
             exit(withError: error)
+        } catch let interruption as Interruption {
+            Terminal.report("\(interruption)")
+            exit(withError: ExitCode(128 + interruption.signal))
         } catch {
             Terminal.report("error: \(error)")
             exit(withError: ExitCode.failure)

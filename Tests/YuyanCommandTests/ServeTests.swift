@@ -117,6 +117,9 @@ struct ServeTests {
         #expect(
             Serve.example(at: "http://h:1", model: "m", key: " -H x").hasPrefix(
                 "curl http://h:1/v1/chat/completions -H 'content-type: application/json' -H x -d"))
+        #expect(
+            Serve.example(at: "http://h:1", model: "m", key: "", scores: true).hasPrefix(
+                "curl http://h:1/v1/score -H 'content-type: application/json' -d"))
     }
 
     @Test("a model is served under its short name")

@@ -122,7 +122,7 @@ struct TrainTests {
         #expect(
             try dry.json().entries?.map(\.key) == [
                 "prompts", "batches", "num_generations", "tokens_per_second", "batch_seconds",
-                "seconds", "memory_predicted", "memory",
+                "seconds", "memory_predicted", "memory", "not_asked",
             ])
         #expect(!folder.names.contains("dry"))
         let result = try Binary.run(samplingArguments("json", ["--json"]))
@@ -130,8 +130,9 @@ struct TrainTests {
         #expect(
             try result.json().entries?.map(\.key) == [
                 "outcome", "output_dir", "seconds", "memory_peak", "prompts", "answers", "batches",
-                "samples", "prompts_with_samples", "kept_ratio", "duplicates", "pairs",
-                "mean_reward", "best_of", "judged_prompts", "mean_length", "clipped_ratio",
+                "samples", "prompts_with_samples", "kept_ratio", "duplicates",
+                "unrendered", "pairs", "mean_reward", "best_of", "judged_prompts", "mean_length",
+                "clipped_ratio",
                 "num_tokens",
             ])
         #expect(try result.json().int("prompts") == 24)
@@ -196,7 +197,7 @@ struct TrainTests {
         #expect(
             json.entries?.map(\.key) == [
                 "trainable_parameters", "total_parameters", "steps", "tokens_per_second", "seconds",
-                "memory_predicted", "memory", "warnings",
+                "memory_predicted", "memory", "warnings", "not_asked",
             ])
         #expect(try json.int("steps") == 40)
         #expect(!folder.names.contains("dry"))

@@ -186,6 +186,79 @@ struct TrainableModelTests {
         }
     }
 
+    @Test("gives an embedding's update the gradients of finite differences, tied head or not")
+    func updatesEmbeddings() throws {
+        for name in ["llama-gqa", "llama-tied"] {
+            let base = try ModelCase(folder: name)
+            let configuration = lowRank(3, 6, .names(["embed_tokens", "v_proj"]))
+            let model = try TrainableModel(
+                base.checkpoint, method: .lowRank(configuration), on: device)
+            let ends = ["lora_embedding_A", "lora_embedding_B"]
+            let found = model.parameters.filter { parameter in
+                ends.contains { parameter.name.hasSuffix($0) }
+            }
+            try #require(found.count == 2)
+            let (down, up) = (found[0], found[1])
+            let shape = model.decoder.shape
+            #expect(down.shape == [shape.vocabularySize, 3] && up.shape == [shape.width, 3])
+            #expect(down.rowMajor().allSatisfy { $0 == 0 })
+            #expect(up.rowMajor().contains { $0 != 0 })
+            let tokens = try base.tokens(0)
+            let samples = TrainingTokens(
+                tokens: tokens, weights: tokens.map { _ in 1 }, lengths: [tokens.count])
+            let untouched = try TrainableModel(base.checkpoint, method: .full, on: device)
+            #expect(
+                model.logProbabilities(of: samples, on: device)
+                    == untouched.logProbabilities(of: samples, on: device))
+            down.load(rowMajor: (0..<down.count).map { Float($0 % 7 - 3) * 0.02 })
+            up.load(rowMajor: (0..<up.count).map { Float($0 % 5 - 2) * 0.1 })
+            func loss() throws -> Double {
+                model.parametersChanged(on: device)
+                var statistics = LossStatistics()
+                model.addLoss(of: samples, statistics: &statistics, on: device)
+                return statistics.lossSum
+            }
+            model.parametersChanged(on: device)
+            var statistics = LossStatistics()
+            model.zeroGradients()
+            try model.addGradients(
+                of: samples, normalizer: 1, statistics: &statistics, on: device)
+            for (parameter, places) in [
+                (down, (0..<3).map { 3 * Int(tokens[1]) + $0 }), (up, [0, 7, up.count - 1]),
+            ] {
+                let gradient = try #require(parameter.rowMajorGradient())
+                let values = parameter.rowMajor()
+                for place in places {
+                    let step: Float = 0.02
+                    func moved(by step: Float) throws -> Double {
+                        var changed = values
+                        changed[place] += step
+                        parameter.load(rowMajor: changed)
+                        return try loss()
+                    }
+                    let slope = (try moved(by: step) - moved(by: -step)) / Double(2 * step)
+                    parameter.load(rowMajor: values)
+                    let tolerance = 0.02 * max(0.1, abs(slope))
+                    #expect(
+                        abs(Double(gradient[place]) - slope) < tolerance,
+                        "\(name) \(parameter.name)[\(place)]: \(gradient[place]), \(slope)")
+                }
+            }
+            // Tokens that are not there have no gradient.
+            let gradient = try #require(down.rowMajorGradient())
+            let absent = try #require(
+                (0..<shape.vocabularySize).first { !tokens.contains(Int32($0)) })
+            #expect(gradient[3 * absent..<3 * absent + 3].allSatisfy { $0 == 0 })
+        }
+        var magnitudes = lowRank(3, 6, .names(["embed_tokens"]))
+        magnitudes.hasMagnitudes = true
+        #expect {
+            try TrainableModel(
+                ModelCase(folder: "llama-gqa").checkpoint, method: .lowRank(magnitudes),
+                on: device)
+        } throws: { "\($0)".contains("use_dora") && "\($0)".contains("embed_tokens") }
+    }
+
     @Test("descends on random weights, and draws them by name")
     func random() throws {
         let base = try ModelCase(folder: "qwen3-tied")

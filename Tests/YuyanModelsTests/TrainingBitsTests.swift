@@ -40,6 +40,10 @@ struct TrainingBitsTests {
                     $0.targets = .pattern(".*(q_proj|down_proj|lm_head)")
                 }, whole: ["embed_tokens", "norm"]), .widened
         ),
+        (
+            "LoRA of the embedding",
+            .lowRank(configuration { $0.targets = .names(["embed_tokens", "q_proj"]) }), .stored
+        ),
     ]
 
     private static func configuration(
@@ -51,7 +55,7 @@ struct TrainingBitsTests {
         return configuration
     }
 
-    @Test("whatever threads, cuts, company, instructions and checkpointing", arguments: 0..<3)
+    @Test("whatever threads, cuts, company, instructions and checkpointing", arguments: 0..<4)
     func sameBits(_ index: Int) throws {
         for name in ["llama-tied", "qwen2"] {
             let base = try ModelCase(folder: name)
@@ -86,8 +90,11 @@ struct TrainingBitsTests {
             checkpoint, method: entry.method, frozen: entry.frozen, on: device)
         model.tokensPerPass = way.tokensPerPass
         model.checkpointsLayers = way.checkpoints
-        // B away from zero, so that A receives gradients.
-        for parameter in model.parameters where parameter.name.hasSuffix("lora_B.weight") {
+        // What begins at zero is moved away from it, so that the other matrix receives gradients.
+        for parameter in model.parameters
+        where parameter.name.hasSuffix("lora_B.weight")
+            || parameter.name.hasSuffix("lora_embedding_A")
+        {
             parameter.load(
                 rowMajor: (0..<parameter.count).map { Float($0 % 7 - 3) * 0.05 })
         }

@@ -129,6 +129,42 @@ struct EndpointTests {
         #expect(body.at("error", "message")?.string?.contains("stage: rm") == true)
     }
 
+    @Test("a whole reward model scores texts under its own name, and writes none")
+    func wholeRewardModel() async throws {
+        let tokenizer = try ServiceFixture.tokenizer()
+        let ids = tokenizer.encode("abc def", parseSpecial: true, addSpecial: false)
+        #expect(ids.count > 1)
+        let head = ScoreHead(weight: [0.5, -1, 2, 0.25], padding: ids.last)
+        let fixture = try ServiceFixture(score: head)
+        #expect(fixture.service.scoresTexts)
+        for model in [#""model": "tiny", "#, ""] {
+            let (status, body) = try await fixture.json(
+                "/v1/score", #"{\#(model)"messages": ["abc def"]}"#)
+            #expect(status == 200)
+            let asked = try #require(fixture.engine.embeddings.last)
+            #expect(asked.adapter == nil && asked.texts == [Array(ids.dropLast())])
+            let state = try await fixture.engine.embed(asked)[0]
+            let score = zip(state, head.weight).reduce(0) { $0 + Double($1.0) * Double($1.1) }
+            #expect(body["scores"]?.array.map { $0.map(\.double) } == [score])
+        }
+        for (path, body) in [
+            ("/v1/chat/completions", #"{"messages": [{"role": "user", "content": "a"}]}"#),
+            (
+                "/v1/chat/completions",
+                #"{"messages": [{"role": "user", "content": "a"}], "stream": true}"#
+            ),
+            ("/v1/completions", #"{"prompt": "a"}"#), ("/v1/responses", #"{"input": "a"}"#),
+            (
+                "/v1/messages",
+                #"{"max_tokens": 4, "messages": [{"role": "user", "content": "a"}]}"#
+            ),
+        ] {
+            let (status, answer) = try await fixture.json(path, body)
+            #expect(status == 400, "\(path)")
+            #expect(answer.at("error", "message")?.string?.contains("/v1/score") == true)
+        }
+    }
+
     @Test("are all described in the OpenAPI document, with limits")
     func openAPI() throws {
         let root = try JSONDocument(

@@ -32,7 +32,7 @@ struct ServiceFixture {
         limit: Int = 4096,
         configuration: ServiceConfiguration = ServiceConfiguration(),
         adapters: (any AdapterRegistry)? = nil, failure: EngineError? = nil,
-        script: ScriptedEngine.Script? = nil
+        score: ScoreHead? = nil, script: ScriptedEngine.Script? = nil
     ) throws {
         let tokenizer = try Self.tokenizer()
         self.tokenizer = tokenizer
@@ -45,7 +45,7 @@ struct ServiceFixture {
                 tokenizer: tokenizer,
                 template: try source.map { try ChatTemplate(source: $0, name: "test") }
                     ?? Self.template(template), modelID: "tiny",
-                aliases: ["default"], created: 1_700_000_000, trainedContext: 8192),
+                aliases: ["default"], created: 1_700_000_000, trainedContext: 8192, score: score),
             adapters: adapters, configuration: configuration, observer: observer)
     }
 

@@ -59,12 +59,17 @@ struct KernelProductTests {
         var columnsOut: [FloatBits] = []
         for count in 1...stride where panels <= 3 || count == stride {
             let y = (0..<2).map { _ in Aligned<Float>(count * panels * 16, repeating: 7) }
-            scalar.matmul_float(
-                wide[0].pointer, columns * 16, panels, columns, tile.pointer, stride, count, 0,
-                y[0].pointer, panels * 16, 16)
-            vector.matmul_float(
-                wide[0].pointer, columns * 16, panels, columns, tile.pointer, stride, count, 0,
-                y[1].pointer, panels * 16, 16)
+            let sums = Aligned<Float>(count * vector.panels_float * 16, repeating: 7)
+            defer { keepAlive(sums) }
+            for (table, y) in zip([scalar, vector], y) {
+                var job = yk_product(
+                    panels: wide[0].pointer, panel_stride: columns * 16, panel_count: panels,
+                    columns: columns, tiles: tile.pointer, tile_rows: stride, rows: count,
+                    resume: 0, y: y.pointer, y_stride: panels * 16, y_panel_stride: 16,
+                    width: panels * 16, added_panels: nil, added_panel_stride: 0,
+                    added_columns: 0, added_tiles: nil, sums: sums.pointer)
+                table.product_float(&job)
+            }
             #expect(y[0].bits == y[1].bits && y[1].isIntact, "\(what), \(count) tokens")
             columnsOut = (0..<count).map {
                 FloatBits(y[1].values[$0 * panels * 16..<($0 + 1) * panels * 16])
@@ -117,7 +122,7 @@ struct KernelProductTests {
         for resume in [Int32(0), 1] {
             let y = [kernels(.scalar), vector].map { table in
                 let y = Aligned<Float>(rows * width, repeating: 7)
-                let sums = Aligned<Float>(rows * 32, repeating: 7)
+                let sums = Aligned<Float>(rows * vector.panels_float * 16, repeating: 7)
                 defer { keepAlive(sums, y) }
                 var job = yk_product(
                     panels: weights.pointer, panel_stride: columns * 16, panel_count: panels,
@@ -132,6 +137,38 @@ struct KernelProductTests {
             #expect(
                 y[0].bits == y[1].bits,
                 "\(panels) panels of \(columns), \(missing) missing, \(added) added, \(resume)")
+        }
+    }
+
+    @Test("sum over rows to the scalar bits, in one call or two", arguments: vectorSets)
+    func acrossRows(_ set: InstructionSet) {
+        let tables = [kernels(.scalar), kernels(set)]
+        var random = SeededGenerator(seed: 4)
+        for (rows, panels, columns) in [
+            (1, 1, 1), (5, 2, 3), (64, 3, 8), (65, 4, 16), (200, 7, 19),
+        ] {
+            let (xStride, zStride) = (panels * 16 + 5, columns + 2)
+            let x = Aligned(random.floats(rows * xStride, .ordinary), fill: 0)
+            let z = Aligned(random.floats(rows * zStride, .ordinary), fill: 0)
+            defer { keepAlive(x, z) }
+            var results: [[FloatBits]] = []
+            for cut in [rows, rows / 2] {
+                results += tables.map { table in
+                    let y = Aligned<Float>(columns * panels * 16, repeating: 7)
+                    defer { keepAlive(y) }
+                    for (first, end) in [(0, cut), (cut, rows)] where first < end {
+                        var job = yk_product_across(
+                            x: x.pointer + first * xStride, x_stride: xStride, panels: panels,
+                            z: z.pointer + first * zStride, z_stride: zStride, columns: columns,
+                            rows: end - first, resume: first > 0 ? 1 : 0, y: y.pointer,
+                            y_stride: 16, y_panel_stride: columns * 16)
+                        table.product_across(&job)
+                    }
+                    #expect(y.isIntact)
+                    return [FloatBits(y.values)]
+                }
+            }
+            #expect(results.allSatisfy { $0 == results[0] }, "\(rows), \(panels), \(columns)")
         }
     }
 

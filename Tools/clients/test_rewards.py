@@ -76,10 +76,9 @@ def test_pytorch_gives_the_scores_of_the_evaluation(judge, tmp_path):
 
 def test_the_server_gives_the_scores_of_the_evaluation(judge):
     kind, _, out, evaluation = judge
-    if kind == "full":
-        pytest.skip("the server takes adapters")
-    server = servers.yuyan(BINARY, BASE_GGUF, 2, [
-        "--adapter", f"judge={out}", "--precision", "f32", "--kv", "f32"])
+    # A whole model is served under its folder's name.
+    model, adapter = (str(out), []) if kind == "full" else (BASE_GGUF, ["--adapter", f"judge={out}"])
+    server = servers.yuyan(BINARY, model, 2, adapter + ["--precision", "f32", "--kv", "f32"])
     try:
         server.wait_until_ready()
         answer = httpx.post(f"{server.base}/v1/score", json={

@@ -98,8 +98,20 @@ typedef struct yk_product {
   size_t added_panel_stride; ///< added_tiles, a sum from zero, is added to each finished sum
   size_t added_columns;      ///< 0 if there is none
   const float *added_tiles;  ///< [tiles][added_columns][tile_rows]
-  float *sums;               ///< scratch: 32 floats for each row
+  float *sums;               ///< scratch: 16 * panels_float floats for each row
 } yk_product;
+
+/// A product whose sums run over rows: y = zᵀ x, of x's columns 16 to a vector.
+typedef struct yk_product_across {
+  const float *x;            ///< [rows], x_stride floats apart, of 16 * panels columns that count
+  size_t x_stride, panels;
+  const float *z;            ///< [rows][columns], z_stride floats apart
+  size_t z_stride, columns;
+  size_t rows;
+  int resume;                ///< whether the sums in y go on
+  float *y;                  ///< y[i * y_stride + p * y_panel_stride + r], i < columns, r < 16
+  size_t y_stride, y_panel_stride;
+} yk_product_across;
 
 typedef enum yk_kv_type { YK_KV_F32, YK_KV_F16, YK_KV_Q8 } yk_kv_type;
 
@@ -160,10 +172,10 @@ size_t yk_attention_gradient_scratch(size_t head_dimension);
 typedef struct yk_kernels {
   yk_isa isa;
   const char *name;
-  size_t tile_float;     ///< tokens per tile of matmul_float
+  size_t tile_float;     ///< tokens per tile of product_float
+  size_t panels_float;   ///< panels that product_float keeps in registers
   size_t tile_int16;     ///< tokens per tile of matmul_int16
-  size_t columns_float;  ///< at most so many columns of panels and tile fit the first-level cache
-  size_t columns_int16;  ///< likewise
+  size_t columns_int16;  ///< at most so many columns of panels and tile fit the first-level cache
   size_t few_tokens_float; ///< most tokens that few_float takes
   size_t few_tokens_int16; ///< likewise
 
@@ -174,14 +186,11 @@ typedef struct yk_kernels {
                           size_t stride, yk_tile16 out);
   void (*expand_float)(yk_format format, const uint8_t *panel, size_t columns, float *out);
   void (*expand_int16)(yk_format format, const uint8_t *panel, size_t columns, yk_expanded16 out);
-  /// y[i * y_stride + p * y_panel_stride + r], r < 16, p < panels: float32 panels [columns][16],
-  /// `panel_stride` floats apart, times a tile. With `resume` the sums in y go on: columns may be
-  /// given piece by piece, in order, and leave the same bits.
-  void (*matmul_float)(const float *weights, size_t panel_stride, size_t panels, size_t columns,
-                       const float *tile, size_t stride, size_t count, int resume, float *y,
-                       size_t y_stride, size_t y_panel_stride);
   /// Panels times whole tiles of rows, and what a low-rank update adds.
   void (*product_float)(const yk_product *job);
+  void (*product_across)(const yk_product_across *job);
+  /// y[i * y_stride + 16 * p + r], r < 16, p < panels: expanded panels times a tile. With `resume` the
+  /// sums in y go on: columns may be given block by block, in order, and leave the same bits.
   void (*matmul_int16)(yk_format format, yk_expanded16 weights, size_t panels, size_t columns,
                        yk_tile16 tile, size_t stride, size_t count, int resume, float *y,
                        size_t y_stride);

@@ -71,9 +71,8 @@ extension JSONOutput {
         self["id2label"] = ["0": "LABEL_0"]
         self["label2id"] = ["LABEL_0": 0]
         self["problem_type"] = .string("regression")
-        if self["pad_token_id"] == nil, let padding {
-            self["pad_token_id"] = .integer(Int(padding))
-        }
+        // What scores were learnt behind, whatever the language model said, or did not say.
+        if let padding { self["pad_token_id"] = .integer(Int(padding)) }
     }
 
     /// Changes what another storage of the same model changes.

@@ -114,11 +114,11 @@ extension TrainableModel {
     /// Runs groups forward only, without dropout.
     package func visit(
         _ groups: [AnswerGroup], _ options: GroupPassOptions = GroupPassOptions(),
-        on device: Device, _ body: (GroupPass) -> Void
-    ) {
+        on device: Device, _ body: (GroupPass) throws -> Void
+    ) rethrows {
         for parts in groups.passes(of: tokensPerPass, splits: options.splitsGroups) {
             let (tokens, branches) = layout(groups, parts)
-            body(pass(groups, parts, tokens, branches, options, on: device))
+            try body(pass(groups, parts, tokens, branches, options, on: device))
         }
     }
 
@@ -133,10 +133,19 @@ extension TrainableModel {
         of groups: [AnswerGroup], _ options: GroupPassOptions = GroupPassOptions(),
         distribution: AnswerDistribution = AnswerDistribution(), on device: Device
     ) -> [[[Float]]] {
+        logProbabilities(of: groups, options, distribution: distribution, on: device, check: {})
+    }
+
+    /// The same, unless `check`, which is called behind each pass, throws.
+    package func logProbabilities(
+        of groups: [AnswerGroup], _ options: GroupPassOptions, distribution: AnswerDistribution,
+        on device: Device, check: () throws -> Void
+    ) rethrows -> [[[Float]]] {
         var found = groups.map { $0.answers.map { _ in [Float]() } }
         var options = options
         options.splitsGroups = true
-        visit(groups, options, on: device) { pass in
+        try visit(groups, options, on: device) { pass in
+            try check()
             let (x, head) = pass.targetRows()
             let values = tokenLogProbabilities(
                 x, targets: pass.targets, distribution: distribution.tokens(of: pass), head: head,

@@ -23,12 +23,22 @@ public final class TrainableModel {
 
     /// Opens a checkpoint for training.
     ///
+    /// - Parameter adapters: Are added to the weights first, in order, and are not trained; `frozen` is
+    ///   then `.stored`.
     /// - Throws: What loading throws; `AdapterError` and `TrainingError` if `method` names what the
     ///   model does not have.
     public convenience init(
         _ checkpoint: Checkpoint, method: TrainingMethod, frozen: FrozenWeights = .stored,
-        adapterName: String = "default", on device: Device
+        merging adapters: [String] = [], adapterName: String = "default", on device: Device
     ) throws {
+        guard adapters.isEmpty else {
+            precondition(frozen == .stored, "adapters are merged into stored weights")
+            let merged = try MergedWeights(checkpoint, merging: adapters, on: device)
+            try self.init(
+                shape: merged.shape, weights: merged, interleaved: false, method: method,
+                frozen: frozen, adapterName: adapterName, name: checkpoint.path, on: device)
+            return
+        }
         let (family, shape) = try Families.shape(of: checkpoint)
         var weights: any WeightSource = checkpoint
         if case .fourBit(let type, let doubleQuantized) = frozen {

@@ -26,16 +26,21 @@ package struct ParameterGroup {
 /// Norms and biases do not decay. With `loraPlusRatio` the B matrices of adapters, and vectors, learn
 /// so many times faster than the rest: Hayou, Ghosh and Yu, "LoRA+", arXiv:2402.12354. Parameters keep
 /// their order inside a group; empty groups are left out.
+///
+/// - Parameter embeddingFactor: What the rate is multiplied by for the B matrices of embeddings, which
+///   LoRA+ treats by themselves; nil without LoRA+.
 package func parameterGroups(
-    _ parameters: [Parameter], weightDecay: Double, loraPlusRatio: Double = 1
+    _ parameters: [Parameter], weightDecay: Double, loraPlusRatio: Double = 1,
+    embeddingFactor: Double? = nil
 ) -> [ParameterGroup] {
     var groups: [GroupKey: ParameterGroup] = [:]
     var order: [GroupKey] = []
     for parameter in parameters {
         let isFast = parameter.name.contains("lora_B") || parameter.shape.count == 1
+        let ofEmbedding = parameter.name.hasSuffix(AdapterTensorKind.embeddingUp.suffix)
         let key = GroupKey(
             decays: decays(parameter.name),
-            factor: isFast && loraPlusRatio != 1 ? loraPlusRatio : 1,
+            factor: ofEmbedding ? embeddingFactor ?? 1 : isFast ? loraPlusRatio : 1,
             keepsFloatStates: parameter.name.hasSuffix("embed_tokens.weight"))
         if groups[key] == nil { order.append(key) }
         groups[

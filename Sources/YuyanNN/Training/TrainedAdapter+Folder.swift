@@ -10,9 +10,13 @@ extension TrainedAdapter {
     /// - Parameters:
     ///   - directory: What PEFT's `save_pretrained` wrote, or a checkpoint.
     ///   - whole: Names of the model's own weights that are trained beside the adapter.
+    ///   - optional: Names of weights that the folder may hold or lack: the head of a reward model.
     ///   - model: Whose projections both update.
+    /// - Returns: Those of `optional` that the folder holds.
     /// - Throws: `AdapterError` with the first difference; `FormatError` on unreadable files.
-    package func check(directory: String, whole: [String], of model: Decoder) throws {
+    package func check(
+        directory: String, whole: [String], optional: [String] = [], of model: Decoder
+    ) throws -> [String] {
         let files = try AdapterFiles(directory: directory)
         try check(try files.configuration(), of: model)
         let weights = try SafetensorsFile(file: files.weights)
@@ -22,11 +26,15 @@ extension TrainedAdapter {
             throw AdapterError.missingTensor(
                 name: name, file: files.weights.path, reason: "the recipe trains it")
         }
-        if let name = found.subtracting(expected).min() {
+        let brought = optional.filter { found.contains(AdapterTensorName.prefix + $0) }
+        let known = expected.union(brought.map { AdapterTensorName.prefix + $0 })
+        if let name = found.subtracting(known).min() {
             throw AdapterError.unusedTensor(
                 name: name, file: files.weights.path,
-                reason: "the recipe does not train it; compare lora_target and additional_target")
+                reason: "the recipe does not train it; compare stage, lora_target and "
+                    + "additional_target")
         }
+        return brought
     }
 
     private func check(_ saved: AdapterConfiguration, of model: Decoder) throws {
@@ -42,8 +50,10 @@ extension TrainedAdapter {
         try compare("use_dora", saved.hasMagnitudes, configuration.hasMagnitudes, "use_dora")
         try compare("use_rslora", saved.dividesByRoot, configuration.dividesByRoot, "use_rslora")
         let trained = Dictionary(uniqueKeysWithValues: modules.map { ($0.path, $0) })
-        for path in model.projections.compactMap({ $0.module?.path }) {
-            let isSaved = try saved.names(path)
+        let paths = [Self.embeddingPath] + model.projections.compactMap { $0.module?.path }
+        for path in paths {
+            let isSaved =
+                try path == Self.embeddingPath ? saved.namesEmbedding(path) : saved.names(path)
             guard let module = trained[path] else {
                 guard isSaved else { continue }
                 throw AdapterError.configuration(

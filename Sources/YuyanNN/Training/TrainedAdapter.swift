@@ -5,7 +5,7 @@ import YuyanTensor
 ///
 /// `adapter` is what segments of a batch carry, in training and in serving alike.
 public final class TrainedAdapter {
-    /// One updated projection.
+    /// One updated projection, or the embedding.
     package struct Module {
         /// Path as in `Module.path`.
         package let path: String
@@ -14,7 +14,9 @@ public final class TrainedAdapter {
         package let alpha: Double
         /// `alpha / r`, or what the configuration makes of it.
         package let scale: Float
-        /// `A`, `[r, in]`.
+        /// Whether it is the embedding, whose rows are looked up.
+        package let isEmbedding: Bool
+        /// `A`, `[r, in]`; of the embedding transposed, `[V, r]`.
         package let down: Parameter
         /// `B`, `[out, r]`.
         package let up: Parameter
@@ -46,7 +48,9 @@ public final class TrainedAdapter {
         prefix: String = "", on device: Device
     ) throws {
         let settings = try AdapterConfiguration(configuration)
-        let modules = try model.projections.compactMap { projection -> Module? in
+        let embedding = try Module(
+            embeddingOf: model, settings, prefix: prefix, configuration, on: device)
+        let projected = try model.projections.compactMap { projection -> Module? in
             guard let module = projection.module, try settings.names(module.path) else {
                 return nil
             }
@@ -55,13 +59,18 @@ public final class TrainedAdapter {
                 projection, module, prefix: prefix, rank: rank, alpha: alpha,
                 scale: settings.rankAndScale(of: module.path).scale, configuration, on: device)
         }
-        try settings.checkAllNamed(in: model.projections.compactMap { $0.module?.path })
+        try settings.checkAllNamed(
+            in: model.projections.compactMap { $0.module?.path } + [Self.embeddingPath])
+        let modules = (embedding.map { [$0] } ?? []) + projected
         self.configuration = configuration
         self.modules = modules
         self.name = name
         slots = model.projections.count
         adapter = Self.adapter(name: name, modules, configuration, slots: slots, on: device)
     }
+
+    /// The path of the embedding in the Hugging Face layout.
+    static let embeddingPath = "model.embed_tokens"
 
     /// All matrices and magnitudes, named as PEFT's files name them.
     package var parameters: [Parameter] {
@@ -80,11 +89,18 @@ public final class TrainedAdapter {
         on device: Device
     ) -> LowRankAdapter {
         var updates = [LowRankAdapter.Update?](repeating: nil, count: slots)
+        var embedding: LowRankAdapter.Embedding?
         for module in modules {
-            updates[module.number] = LowRankAdapter.Update(
+            var update = LowRankAdapter.Update(
                 down: module.matrices.down, up: module.matrices.up, scale: module.scale,
-                gain: module.gain(on: device), dropout: configuration.dropout,
-                stream: UInt64(module.number))
+                gain: module.gain(on: device))
+            guard !module.isEmbedding else {
+                embedding = LowRankAdapter.Embedding(update: update)
+                continue
+            }
+            update.dropout = configuration.dropout
+            update.stream = UInt64(module.number)
+            updates[module.number] = update
         }
         let bytes = modules.reduce(0) { sum, module in
             sum + [module.down, module.up].reduce(0) { $0 + 4 * $1.storageCount }
@@ -92,7 +108,7 @@ public final class TrainedAdapter {
         }
         return LowRankAdapter(
             name: name, version: LowRankAdapter.freshVersion(), byteCount: bytes,
-            parts: LowRankAdapter.Parts(updates: updates))
+            parts: LowRankAdapter.Parts(updates: updates, embedding: embedding))
     }
 }
 
@@ -147,9 +163,62 @@ extension TrainedAdapter.Module {
                     scale: scale, on: device))
         }
         self.init(
-            path: module.path, rank: rank, alpha: alpha, scale: scale, down: down, up: up,
-            magnitude: magnitude?.parameter, number: module.number,
+            path: module.path, rank: rank, alpha: alpha, scale: scale, isEmbedding: false,
+            down: down, up: up, magnitude: magnitude?.parameter, number: module.number,
             weight: projection.packedWeight, matrices: matrices)
+    }
+
+    /// The update of the embedding, if it is asked for: `A` begins at zero and `B` normal with
+    /// deviation 1, as PEFT has it, so that here too nothing changes at first.
+    fileprivate init?(
+        embeddingOf model: Decoder, _ settings: AdapterConfiguration, prefix: String,
+        _ configuration: LowRankConfiguration, on device: Device
+    ) throws {
+        let path = TrainedAdapter.embeddingPath
+        guard try settings.namesEmbedding(path) else { return nil }
+        guard !configuration.hasMagnitudes else {
+            throw AdapterError.unsupported(
+                file: "the recipe", key: "use_dora", found: "true",
+                expected: "false where lora_target names embed_tokens")
+        }
+        let (rank, alpha) = try settings.rankAndAlpha(of: path)
+        func name(_ kind: AdapterTensorKind) -> String {
+            prefix + AdapterTensorName(module: path, kind: kind).text
+        }
+        let random = CounterRandom(seed: configuration.seed)
+        let stream = randomStream(of: name(.embeddingUp))
+        let matrices = (
+            down: PackedMatrix(
+                rows: model.embeddingTable.rows, columns: rank, parameter: name(.embeddingDown),
+                on: device
+            ) { _, values in
+                for column in 0..<rank { values[column] = 0 }
+            },
+            up: PackedMatrix(
+                rows: model.embeddingTable.columns, columns: rank, parameter: name(.embeddingUp),
+                on: device
+            ) { row, values in
+                for column in 0..<rank {
+                    values[column] = random.normal(
+                        stream: stream, position: UInt64(row * rank + column))
+                }
+            }
+        )
+        guard let down = matrices.down.parameter, let up = matrices.up.parameter else {
+            preconditionFailure("a trained matrix without a parameter")
+        }
+        self.init(
+            path: path, rank: rank, alpha: alpha, scale: try settings.rankAndScale(of: path).scale,
+            isEmbedding: true, down: down, up: up, magnitude: nil, number: -1, weight: nil,
+            matrices: matrices)
+    }
+
+    /// `A` `[r, in]`, row after row, as files have it.
+    package var downRows: [Float] {
+        let stored = down.rowMajor()
+        guard isEmbedding else { return stored }
+        let count = stored.count / rank
+        return (0..<stored.count).map { stored[$0 % count * rank + $0 / count] }
     }
 
     /// `m / ‖W + s B A‖` with the present values.

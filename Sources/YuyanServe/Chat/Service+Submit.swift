@@ -4,8 +4,14 @@ import YuyanText
 extension Service {
     /// Hands a job to the engine.
     ///
-    /// - Throws: `.engine` if the engine refuses it.
+    /// - Throws: `.engine` if the engine refuses it, `.field` if the model writes no texts.
     func submit(_ job: ChatJob, timer: RequestTimer) throws(RequestError) -> ChatSubmission {
+        guard text.score == nil else {
+            throw .field(
+                param: "model",
+                message: "'\(text.modelID)' is a reward model, which writes no texts; ask "
+                    + "/v1/score what it thinks of them")
+        }
         let request = job.request
         timer.update { record in
             record.promptTokens += request.prompt.count

@@ -1,5 +1,6 @@
 import YuyanEngine
 import YuyanFormats
+import YuyanModels
 import YuyanNN
 import YuyanText
 
@@ -17,23 +18,27 @@ enum ScoreFields {
 extension Service {
     /// Answers `/v1/score`: what a reward model thinks of texts, special tokens included.
     ///
-    /// The model is an adapter with a head: what `stage: rm` trains.
+    /// The model is an adapter with a head, or the served model itself if it is a whole reward model:
+    /// what `stage: rm` trains.
     func score(_ request: ServiceRequest, _ timer: RequestTimer) async throws -> ServiceResponse {
         let body = try RequestBody(bytes: request.body, tables.score)
         let (model, adapter) = try adapter(named: body.string("model"))
-        guard let head = adapter?.score else {
+        let whole = adapter == nil ? text.score : nil
+        guard let head = whole?.weight ?? adapter?.score else {
             throw RequestError.field(
                 param: "model",
                 message: "'\(model)' is no reward model; expected an adapter with "
-                    + "'score.weight', as `yuyan train` writes it with stage: rm")
+                    + "'score.weight', or a server of a whole reward model, as `yuyan train` "
+                    + "writes them with stage: rm")
         }
+        let padding = whole.map(\.padding) ?? text.tokenizer.fillsWith
         var texts: [[Int32]] = []
         for (index, message) in (body["messages"]?.array.map(Array.init) ?? []).enumerated() {
             var ids = text.tokenizer.encode(
                 message.string ?? "", parseSpecial: true, addSpecial: false)
             if let limit = body.int("max_length") { ids = Array(ids.prefix(limit)) }
             // The head reads the last token that is no padding, as transformers does.
-            while ids.count > 1, ids.last == text.tokenizer.fillsWith { ids.removeLast() }
+            ids = SequenceClassifier.judged(ids, padding: padding)
             guard !ids.isEmpty else {
                 throw RequestError.field(
                     param: "messages[\(index)]", message: "is empty; expected at least one token")

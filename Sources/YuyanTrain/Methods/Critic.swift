@@ -38,11 +38,16 @@ final class Critic {
     func refresh() { model.parametersChanged(on: device) }
 
     /// What it expects before each token: `[group][answer][token]`.
-    func values(of groups: [AnswerGroup]) -> [[[Double]]] {
+    ///
+    /// - Throws: What `check` throws, which is called behind each pass.
+    func values(
+        of groups: [AnswerGroup], check: () throws -> Void
+    ) rethrows -> [[[Double]]] {
         var found = groups.map { $0.answers.map { _ in [Double]() } }
         var options = GroupPassOptions()
         options.splitsGroups = true
-        model.visit(groups, options, on: device) { pass in
+        try model.visit(groups, options, on: device) { pass in
+            try check()
             let values = linear(pass.targetRows().x, head, on: pass.device).values
             for answer in pass.answers {
                 found[answer.group][answer.index] = values[answer.tokens].map(Double.init)

@@ -17,9 +17,10 @@ final class PolicyTrainee: ModelMethod {
     /// Answers the model's calls; nil if it has no tools.
     private let desk: ToolDesk?
     private let device: Device
+    private let stop: StopRequest
+    private let isDry: Bool
     private let endOfSequence: [Int32]
     private let critic: Critic?
-    private let rewardModel: RewardModel?
     private var controller: KLController
     private var guards: RolloutGuards
     /// What `controller` learns once the step is sure to be taken.
@@ -52,30 +53,27 @@ final class PolicyTrainee: ModelMethod {
         self.base = base
         self.recipe = recipe
         self.device = device
+        (stop, isDry) = (host.stop, host.isDry)
         loss = PolicyLoss(recipe)
-        scorer = try RolloutScorer(recipe, tokenizer: tokenizer, place: place, host: host)
+        scorer = try RolloutScorer(
+            recipe, model: base.model, tokenizer: tokenizer, place: place, host: host,
+            device: device)
         let size = base.model.decoder.shape.vocabularySize
         desk =
             recipe.alignment.tools.isEmpty
             ? nil
             : try ToolDesk(
                 recipe, tokenizer: tokenizer, template: template, vocabularySize: size,
-                place: place, makeReader: makeReader)
+                place: place, host: host, makeReader: makeReader)
         endOfSequence = tokenizer.endOfGeneration.filter { Int($0) < size }.sorted()
         let alignment = recipe.alignment
         critic =
             recipe.method.stage == .ppo
             ? try Critic(beside: base.model, recipe: recipe, device: device) : nil
-        rewardModel =
-            alignment.rewardModel.isEmpty
-            ? nil
-            : try RewardModel(
-                directory: alignment.rewardModel, for: base.model, padding: tokenizer.fillsWith,
-                device: device)
         // Training goes on from an adapter, so the reference is the base with that one.
         reference =
             recipe.needsReference
-            ? try recipe.model.adapters.first.map {
+            ? try recipe.model.startAdapter.map {
                 try LowRankAdapter(
                     name: "reference", directory: $0, for: base.model.decoder, on: device)
             } : nil
@@ -90,8 +88,13 @@ final class PolicyTrainee: ModelMethod {
     }
 
     var parameters: [Parameter] { base.parameters + (critic?.parameters ?? []) }
+    var rewardModelBytes: Int { scorer.modelBytes }
 
     func check(columns: Set<String>) throws { try scorer.check(columns: columns) }
+
+    func predictedBytes() throws -> Int { try scorer.predictedBytes() }
+
+    var unasked: [String] { scorer.unasked + (desk?.unasked ?? []) }
 
     func prepare(_ batches: () throws -> TrainingBatch?) throws {
         let room = AnswerRoom(recipe, contextLength: base.model.decoder.shape.contextLength)
@@ -170,7 +173,7 @@ final class PolicyTrainee: ModelMethod {
         if let writer { return writer }
         let made = try RolloutWriter(
             base.model, recipe: recipe, endOfSequence: endOfSequence,
-            longestPrompt: longestPrompt, desk: desk, device: device)
+            longestPrompt: longestPrompt, desk: desk, stop: stop, device: device)
         writer = made
         return made
     }
@@ -218,8 +221,10 @@ final class PolicyTrainee: ModelMethod {
         for index in samples.indices { samples[index] = samples[index].filter(\.isPrompt) }
         let all = samples.flatMap { $0 }
         var groups = try write(all, with: writer, step: step, attempt: 0)
+        // Where no reward is asked all groups earn the same.
+        let attempts = isDry ? 0 : recipe.resamples
         var (drawn, dropped) = (groups.count, 0)
-        for attempt in 0..<recipe.resamples {
+        for attempt in 0..<attempts {
             let dull = groups.indices.filter { groups[$0].isUniform }
             let others = dull.isEmpty ? [] : try further(dull.count).filter(\.isPrompt)
             guard !others.isEmpty else { break }
@@ -227,7 +232,7 @@ final class PolicyTrainee: ModelMethod {
             for (place, group) in zip(dull, found) { groups[place] = group }
             (drawn, dropped) = (drawn + found.count, dropped + found.count)
         }
-        if recipe.resamples > 0 {
+        if attempts > 0 {
             for index in groups.indices { groups[index].isDropped = groups[index].isUniform }
             dropped += groups.count { $0.isDropped }
         }
@@ -243,11 +248,11 @@ final class PolicyTrainee: ModelMethod {
             throw RunError.noRewards(step: step, fault: scorer.takeFault())
         }
         scorer.summarize(groups, advantages)
-        if recipe.resamples > 0 {
+        if attempts > 0 {
             scorer.note("dynamic_sampling/drawn_groups", Double(drawn))
             scorer.note("dynamic_sampling/dropped_groups", Double(dropped))
         }
-        if let critic { estimate(&groups, with: critic) }
+        if let critic { try estimate(&groups, with: critic) }
         pending = []
         var start = 0
         for part in samples {
@@ -269,12 +274,11 @@ final class PolicyTrainee: ModelMethod {
         if needsReference {
             var options = GroupPassOptions()
             options.adapter = self.reference.map { .other($0) } ?? .none
-            reference = base.model.logProbabilities(
+            reference = try base.model.logProbabilities(
                 of: rollouts.map(\.group), options, distribution: rollouts.distribution(recipe),
-                on: device)
+                on: device, check: stop.check)
         }
-        var groups = try scorer.judged(
-            rollouts, samples, modelScores: rewardModel?.scores(of: rollouts.map(\.group)))
+        var groups = try scorer.judged(rollouts, samples)
         for index in groups.indices where needsReference {
             groups[index].reference = reference[index]
             if recipe.lowersRewards, critic == nil {
@@ -285,9 +289,9 @@ final class PolicyTrainee: ModelMethod {
     }
 
     /// PPO's advantages: token by token, from the critic's word and what was earned.
-    private func estimate(_ groups: inout [JudgedGroup], with critic: Critic) {
+    private func estimate(_ groups: inout [JudgedGroup], with critic: Critic) throws {
         let alignment = recipe.alignment
-        let found = critic.values(of: groups.map(\.rollout.group))
+        let found = try critic.values(of: groups.map(\.rollout.group), check: stop.check)
         let shaping = RewardShaping(missingEndPenalty: alignment.missingEndPenalty)
         var rewards: [[Double]] = []
         var masks: [[Bool]] = []
@@ -530,8 +534,7 @@ final class PolicyTrainee: ModelMethod {
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws {
         let samples = batch.samples.filter(\.isPrompt)
         let rollouts = try rolloutWriter().likeliest(samples, fault: scorer.note(fault:))
-        let scores = rewardModel?.scores(of: rollouts.map(\.group))
-        for group in try scorer.judged(rollouts, samples, modelScores: scores) {
+        for group in try scorer.judged(rollouts, samples) {
             if group.totals[0].isFinite {
                 statistics.lossSum -= group.totals[0]
                 statistics.weightSum += 1

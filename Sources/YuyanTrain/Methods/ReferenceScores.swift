@@ -24,7 +24,7 @@ final class ReferenceScores {
     ) throws {
         self.model = model
         self.device = device
-        isBase = model.trainsAdapterOnly && recipe.model.adapters.isEmpty
+        isBase = model.trainsAdapterOnly && recipe.model.startAdapter == nil
         let folder =
             switch recipe.alignment.referenceCache {
             case "none": nil as String?
@@ -83,10 +83,14 @@ extension Checkpoint {
             try MappedFile(path: configuration.name).add(to: &hash)
         }
         for adapter in recipe.model.adapters {
-            for name in ["/adapter_config.json", "/adapter_model.safetensors"] {
+            // One that is merged may be a GGUF file.
+            let names = ["/adapter_config.json", "/adapter_model.safetensors"]
+            for name in adapter.hasSuffix(".gguf") ? [""] : names {
                 try MappedFile(path: adapter + name).add(to: &hash)
             }
         }
+        let merged = recipe.model.mergedAdapters.count
+        if merged > 0 { add("\(merged) merged") }
         let model = recipe.model
         add(model.precision.rawValue)
         if let bits = model.quantizationBits {

@@ -9,13 +9,21 @@ struct RewardModel {
     private let model: TrainableModel
     private let device: Device
     private let padding: Int32?
+    private let stop: StopRequest
 
-    /// - Parameter padding: As the model was trained with.
+    /// What it holds beside the policy.
+    var byteCount: Int { adapter.byteCount }
+
+    /// - Parameters:
+    ///   - padding: As the model was trained with.
+    ///   - stop: Ends the scoring.
     /// - Throws: `RecipeError` if the adapter has no head; what is wrong with its files.
     init(
-        directory: String, for model: TrainableModel, padding: Int32?, device: Device
+        directory: String, for model: TrainableModel, padding: Int32?,
+        stop: StopRequest = StopRequest(), device: Device
     ) throws {
         self.padding = padding
+        self.stop = stop
         adapter = try LowRankAdapter(
             name: "reward", directory: directory, for: model.decoder, on: device)
         guard let head = adapter.score else {
@@ -29,11 +37,14 @@ struct RewardModel {
     }
 
     /// The score of each answer behind its prompt: `[group][answer]`.
-    func scores(of groups: [AnswerGroup]) -> [[Double]] {
+    ///
+    /// - Throws: `Interruption`.
+    func scores(of groups: [AnswerGroup]) throws -> [[Double]] {
         var found = groups.map { [Double](repeating: 0, count: $0.answers.count) }
         var options = GroupPassOptions()
         (options.adapter, options.splitsGroups) = (.other(adapter), true)
-        model.visit(groups, options, on: device) { pass in
+        try model.visit(groups, options, on: device) { pass in
+            try stop.check()
             let states = pass.normalized(
                 rows: pass.answers.map { pass.judgedRow($0, padding: padding) })
             for (row, answer) in pass.answers.enumerated() {

@@ -47,19 +47,24 @@ final class RewardTrainee: ModelMethod {
         var options = GroupPassOptions()
         (options.seed, options.firstToken) = (seed, tokensBefore)
         let samples = batch.samples
+        var all: [Float] = []
         base.model.addGradients(of: samples.map(\.judgedGroup), options, on: device) { pass in
             let scores = scores(pass, samples)
-            let slopes = evaluate(
-                pass, scores.values, samples, normalizer: normalizer, &statistics)
+            let values = scores.values
+            all += values
+            let slopes = evaluate(pass, values, samples, normalizer: normalizer, &statistics)
             return [(scores, Tensor(slopes, shape: [slopes.count, 1]))]
         }
+        noteExtremes(of: all, samples, &statistics)
     }
 
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) {
         let samples = batch.samples
+        var all: [Float] = []
         base.model.visit(samples.map(\.judgedGroup), on: device) { pass in
             let scores = scores(pass, samples)
             let values = scores.values
+            all += values
             _ = evaluate(pass, values, samples, normalizer: 1, &statistics)
             guard values.count == pass.answers.count else { return }
             for first in stride(from: 0, to: values.count - 1, by: 2) {
@@ -74,6 +79,7 @@ final class RewardTrainee: ModelMethod {
                         rejectedLength: pair.rejected.learntCount))
             }
         }
+        noteExtremes(of: all, samples, &statistics)
     }
 
     /// How far scores can be trusted as chances, and whether they pay for length.
@@ -162,11 +168,22 @@ final class RewardTrainee: ModelMethod {
             statistics.add("accuracy", chosen > rejected ? 1 : 0)
             statistics.add("margin", chosen - rejected)
             statistics.add("mean_reward", (chosen + rejected) / 2)
-            statistics.add("min_reward", min(chosen, rejected))
-            statistics.add("max_reward", max(chosen, rejected))
             (row, group) = (row + 2, group + 2)
         }
         return slopes
+    }
+
+    /// Adds the least and the greatest score of a micro-batch of pairs, better and worse answers alike.
+    ///
+    /// As TRL's `RewardTrainer`, whose log has their means over the micro-batches since the last line.
+    private func noteExtremes(
+        of scores: [Float], _ samples: [TrainingSample], _ statistics: inout LossStatistics
+    ) {
+        guard let first = samples.first, PreferencePair(first) != nil,
+            let least = scores.min(), let most = scores.max()
+        else { return }
+        statistics.add("min_reward", Double(least))
+        statistics.add("max_reward", Double(most))
     }
 }
 

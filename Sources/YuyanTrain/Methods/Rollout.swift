@@ -58,6 +58,17 @@ package struct WrittenAnswer: Sendable, Hashable {
         tokens[(written.lastIndex(of: false).map { $0 + 1 } ?? 0)...]
     }
 
+    /// Ids of each stretch that the model wrote without a tool between: its turns.
+    package var writtenRuns: [[Int32]] {
+        var result: [[Int32]] = []
+        var start = 0
+        for (place, count) in (written.isEmpty ? [tokens.count] : runs).enumerated() {
+            if place % 2 == 0, count > 0 { result.append(Array(tokens[start..<start + count])) }
+            start += count
+        }
+        return result
+    }
+
     /// Appends a token that the model drew.
     package mutating func append(
         _ token: Int32, logProbability: Float, support: [Int32], version: Int

@@ -1,5 +1,7 @@
 import YuyanFormats
+import YuyanModels
 import YuyanNN
+import YuyanTensor
 import YuyanText
 
 /// A group of answers with what they earned.
@@ -145,29 +147,98 @@ extension WrittenAnswer {
     }
 }
 
+extension Recipe {
+    /// Whether the weights under adapters stay what they were.
+    fileprivate var keepsBase: Bool {
+        !method.stage.trains || (method.type == .lora && method.additionalTarget.isEmpty)
+    }
+}
+
 /// Scores answers by the recipe's rewards, and keeps what is logged of a step.
 final class RolloutScorer {
     private let tokenizer: Tokenizer
     private let rewards: RewardSet?
+    /// The reward model, if it is an adapter over the model that answers.
+    private let rewardModel: RewardModel?
     private let masksTruncated: Bool
     private let hasTools: Bool
     private let ends: Set<Int32>
+    private let stop: StopRequest
     /// What `summarize` and `note` noted of the step.
     private(set) var metrics: [(name: String, value: Double)] = []
     private var fault: String?
     private var faultCount = 0
 
-    init(_ recipe: Recipe, tokenizer: Tokenizer, place: String, host: RewardHost) throws {
+    /// Loads all models but judges.
+    ///
+    /// - Parameters:
+    ///   - model: Writes the answers.
+    ///   - place: The recipe, for messages.
+    /// - Throws: `RecipeError` or `RewardError` naming the setting.
+    init(
+        _ recipe: Recipe, model: TrainableModel, tokenizer: Tokenizer, place: String,
+        host: RewardHost, device: Device
+    ) throws {
         self.tokenizer = tokenizer
         masksTruncated = recipe.alignment.masksTruncated
         hasTools = !recipe.alignment.tools.isEmpty
         ends = Set(tokenizer.endOfGeneration)
-        rewards =
-            recipe.alignment.rewards.nodes.isEmpty
+        stop = host.stop
+        var host = host
+        host.device = host.device ?? device
+        host.base = AdapterBase(
+            decoder: model.decoder, tokenizer: tokenizer, isFrozen: recipe.keepsBase)
+        let alignment = recipe.alignment
+        let functions =
+            alignment.rewards.nodes.isEmpty
             ? nil
             : try RewardSet(
-                recipe.alignment.rewards, weights: recipe.alignment.rewardWeights,
-                policy: recipe.alignment.rewardFaults, place: place, host: host)
+                alignment.rewards, weights: alignment.rewardWeights,
+                policy: alignment.rewardFaults, place: place, host: host)
+        for function in functions?.functions ?? [] { try function.load() }
+        let judge = alignment.rewardModel
+        guard !judge.isEmpty, !ScoringModel.isAdapter(judge) else {
+            rewards = functions
+            rewardModel =
+                judge.isEmpty
+                ? nil
+                : try Self.adapter(
+                    judge, recipe, over: model, padding: tokenizer.fillsWith, place: place,
+                    stop: host.stop, device: device)
+            return
+        }
+        rewardModel = nil
+        let whole: WholeRewardModel
+        do {
+            whole = try WholeRewardModel(
+                ScoringModel(judge, host: host), name: Self.modelName)
+        } catch {
+            throw RecipeError.badValue(
+                place: place, key: "reward_model", found: "'\(judge)'",
+                expected: "a reward model: \(error)")
+        }
+        rewards = try RewardSet(
+            (functions?.functions ?? []) + [whole], weights: (functions?.weights ?? []) + [1],
+            policy: alignment.rewardFaults)
+    }
+
+    private static func adapter(
+        _ directory: String, _ recipe: Recipe, over model: TrainableModel, padding: Int32?,
+        place: String, stop: StopRequest, device: Device
+    ) throws -> RewardModel {
+        guard recipe.keepsBase else {
+            throw RecipeError.badValue(
+                place: place, key: "reward_model",
+                found: "an adapter, with finetuning_type \(recipe.method.type.rawValue)",
+                expected: ScoringModel.needsFrozenBase)
+        }
+        return try RewardModel(
+            directory: directory, for: model, padding: padding, stop: stop, device: device)
+    }
+
+    /// What models that score answers hold beside the one that writes them, judges apart.
+    var modelBytes: Int {
+        (rewards?.functions ?? []).reduce(rewardModel?.byteCount ?? 0) { $0 + $1.heldBytes }
     }
 
     /// Refuses rewards that read columns which no row has.
@@ -175,13 +246,23 @@ final class RolloutScorer {
         for function in rewards?.functions ?? [] { try function.check(columns: columns) }
     }
 
-    /// What each answer earned.
+    /// Bytes of the models that rewards load when they are first asked.
     ///
-    /// - Parameter modelScores: Of a reward model, `[group][answer]`; added with the weight 1.
-    /// - Throws: `RewardError` naming function and row.
+    /// - Throws: What is wrong with their files.
+    func predictedBytes() throws -> Int {
+        try (rewards?.functions ?? []).reduce(0) { try $0 + $1.predictedBytes() }
+    }
+
+    /// Names of the rewards that a dry run does not ask.
+    var unasked: [String] { (rewards?.functions ?? []).filter { !$0.isAsked }.map(\.name) }
+
+    /// What each answer earned; the score of a reward model is added with the weight 1.
+    ///
+    /// - Throws: `RewardError` naming function and row; `Interruption`.
     func judged(
-        _ rollouts: [Rollout], _ samples: [TrainingSample], modelScores: [[Double]]? = nil
+        _ rollouts: [Rollout], _ samples: [TrainingSample]
     ) throws -> [JudgedGroup] {
+        let modelScores = try rewardModel?.scores(of: rollouts.map(\.group))
         var completions: [ScoredCompletion] = []
         for (rollout, sample) in zip(rollouts, samples) {
             guard case .prompt(let row) = sample.companion else { continue }
@@ -189,10 +270,13 @@ final class RolloutScorer {
                 ScoredCompletion(
                     prompt: row.text, text: text(answer.lastTurn), tokens: answer.writtenTokens,
                     hasEnded: answer.hasEnded, columns: row.columns, place: sample.source.text,
-                    episode: answer.episode)
+                    episode: answer.episode, row: row)
             }
         }
-        let batch = try rewards?.score(completions)
+        let scored = Result { try rewards?.score(completions) }
+        // What was asked to stop may have given anything.
+        try stop.check()
+        let batch = try scored.get()
         for one in batch?.faults ?? [] {
             note(fault: "reward '\(one.function)', \(completions[one.row].place): \(one.what)")
         }
@@ -255,7 +339,8 @@ final class RolloutScorer {
                     ("frac_reward_zero_std", $0.uniformFraction),
                 ]
             } ?? []
-        for name in (rewards?.functions.map(\.name) ?? []) + [Self.modelName] {
+        let names = rewards?.functions.map(\.name) ?? []
+        for name in names + (rewardModel == nil ? [] : [Self.modelName]) {
             let values = Moments(
                 groups.flatMap(\.parts).compactMap { $0.first { $0.name == name }?.value })
             guard values.count > 0 else { continue }

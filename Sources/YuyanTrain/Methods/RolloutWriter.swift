@@ -17,16 +17,19 @@ final class RolloutWriter {
     private let generations: Int
     private let seed: UInt64
     private let desk: ToolDesk?
+    private let stop: StopRequest
 
     /// - Parameters:
     ///   - longestPrompt: Tokens of the longest prompt.
     ///   - desk: Answers the model's calls; nil if it has no tools.
+    ///   - stop: Ends the writing of answers, within a step of the engine.
     init(
         _ model: TrainableModel, recipe: Recipe, endOfSequence: [Int32], longestPrompt: Int,
-        desk: ToolDesk? = nil, device: Device
+        desk: ToolDesk? = nil, stop: StopRequest = StopRequest(), device: Device
     ) throws {
         self.model = model
         self.desk = desk
+        self.stop = stop
         let alignment = recipe.alignment
         generations = alignment.generations
         seed = UInt64(recipe.run.seed)
@@ -79,7 +82,7 @@ final class RolloutWriter {
     ///   - draw: Tells apart the times that a run asks for answers.
     ///   - version: Updates of the weights so far.
     ///   - fault: Gets a line for each tool that failed.
-    /// - Throws: What the engine throws; `RunError.toolFailed`.
+    /// - Throws: What the engine throws; `RunError.toolFailed`; `Interruption`.
     func groups(
         _ samples: [TrainingSample], draw: UInt64, version: Int, fault: (String) -> Void = { _ in }
     ) throws -> [Rollout] {
@@ -108,6 +111,24 @@ final class RolloutWriter {
         return try play(samples, 1, at: desk, version: 0, { _ in greedy }, fault)
     }
 
+    /// Waits on this thread for answers, unless somebody asks to stop.
+    ///
+    /// Either way nobody computes with the weights any more once it returns: they may change.
+    private func running(_ body: @escaping @Sendable () async throws -> Void) throws {
+        let (engine, stop) = (engine, stop)
+        try stop.check()
+        try runningHere {
+            let outcome: Result<Void, any Error>
+            do {
+                outcome = .success(try await stop.bounding(body))
+            } catch {
+                outcome = .failure(error)
+            }
+            await engine.idle()
+            try outcome.get()
+        }
+    }
+
     private func request(
         _ prompt: [Int32], _ parameters: SamplingParameters
     ) -> GenerationRequest {
@@ -128,7 +149,7 @@ final class RolloutWriter {
         }
         let found = Found(count: requests.count, [WrittenAnswer]())
         let engine = engine
-        try runningHere {
+        try running {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for (index, request) in requests.enumerated() {
                     let events = try engine.submit(request)
@@ -192,7 +213,7 @@ final class RolloutWriter {
     ) throws -> [WrittenTurn] {
         let found = Found(count: requests.count, WrittenTurn())
         let engine = engine
-        try runningHere {
+        try running {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for (index, request) in requests.enumerated() {
                     let events = try engine.submit(request)
@@ -204,8 +225,6 @@ final class RolloutWriter {
                 }
                 try await group.waitForAll()
             }
-            // Nobody may compute with weights that are about to change.
-            await engine.idle()
         }
         return found.all.withLock { $0 }
     }

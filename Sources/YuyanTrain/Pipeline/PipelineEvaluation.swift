@@ -38,7 +38,7 @@ public struct PipelineEvaluation: Sendable {
         var template = source.recipe
         template.optimisation.batchSize = template.run.evaluationBatchSize
         template.data.disablesShuffling = true
-        try template.checkRewards(place: name)
+        try template.checkRewards(place: name, own: .changing)
         self.template = template
     }
 
@@ -49,10 +49,14 @@ public struct PipelineEvaluation: Sendable {
         recipe.model.fromScratch = false
         if stage.method.type == .lora {
             recipe.method = stage.method
-            if let folder { recipe.model.adapters = [folder] }
+            if let folder {
+                recipe.model.adapters = stage.model.mergedAdapters + [folder]
+                recipe.model.createsNewAdapter = false
+            }
         } else if let folder {
             recipe.model.path = folder
             recipe.model.adapters = []
+            recipe.model.createsNewAdapter = false
         }
         recipe.method.stage = .grpo
         recipe.method.loraDropout = 0
@@ -74,20 +78,23 @@ public struct PipelineEvaluation: Sendable {
     ///
     /// - Parameters:
     ///   - recipe: One of `recipe(of:result:)`.
-    ///   - stopSignal: Asked between micro-batches.
+    ///   - stopSignal: The signal that asked to stop, if one did.
     ///   - progress: Hears how many prompts are answered, of how many.
     /// - Returns: The figures, under the names of a run's evaluations; nil if somebody asked to stop.
     /// - Throws: What is wrong with model or data.
     func figures(
         _ recipe: Recipe, modelPath: @escaping @Sendable (String) throws -> String,
-        fetchedFolder: String?, stopSignal: () -> Int32?, progress: (Int, Int) -> Void
+        fetchedFolder: String?, stopSignal: @escaping @Sendable () -> Int32?,
+        progress: (Int, Int) -> Void
     ) throws -> [(name: String, value: Double)]? {
         let device = Device(recipe)
         let model = try PreparedModel(recipe, path: modelPath(recipe.model.path), device: device)
         let trainee = try model.trainee(
             recipe,
+            // A judge that changes with the stage would compare nothing, so there is no `self`.
             host: RewardHost(
-                device: device, seed: UInt64(recipe.run.seed), modelPath: modelPath),
+                device: device, seed: UInt64(recipe.run.seed), modelPath: modelPath,
+                stop: StopRequest(stopSignal)),
             device: device)
         let data = try PreparedData(
             recipe, tokenizer: model.tokenizer, template: model.template,
@@ -103,7 +110,11 @@ public struct PipelineEvaluation: Sendable {
         var total = LossStatistics()
         for batch in batches {
             if stopSignal() != nil { return nil }
-            try trainee.evaluate(batch, statistics: &total)
+            do {
+                try trainee.evaluate(batch, statistics: &total)
+            } catch is Interruption {
+                return nil
+            }
             done += batch.samples.count
             progress(done, count)
         }

@@ -239,6 +239,12 @@ struct PipelineFile {
                 found: "'\(recipe.run.outputFolder)'",
                 expected: "a folder of its own: that is \(other.0)'s")
         }
+        guard recipe.run.doesTrain else {
+            let setting = stage.settings.last { $0.key == "do_train" }
+            throw RecipeError.badValue(
+                place: setting?.place ?? stage.place, key: "do_train", found: "false",
+                expected: "true: a pipeline evaluates its stages under `evaluate:`")
+        }
         for use in uses {
             let other = earlier[use.stage]
             try recipe.check(use, of: other.name, leaving: other.recipe)

@@ -22,7 +22,7 @@ public final class PipelineRun {
     private let lock: RunLock?
     private let modelPath: @Sendable (String) throws -> String
     private let fetchedFolder: String?
-    private let stopSignal: () -> Int32?
+    private let stopSignal: @Sendable () -> Int32?
     private let observe: (PipelineEvent) -> Void
     private var record: PipelineRecord
     /// Stages that this command found finished.
@@ -40,7 +40,7 @@ public final class PipelineRun {
     public init(
         _ source: PipelineSource, selection: PipelineSelection = .unfinished,
         modelPath: @escaping @Sendable (String) throws -> String, fetchedFolder: String? = nil,
-        isDry: Bool = false, stopSignal: @escaping () -> Int32? = { nil },
+        isDry: Bool = false, stopSignal: @escaping @Sendable () -> Int32? = { nil },
         observe: @escaping (PipelineEvent) -> Void
     ) throws {
         self.source = source
@@ -429,6 +429,8 @@ public final class PipelineRun {
             observe(.began(place, run.summary, reason: nil))
             return PipelineOutlook(
                 stages: stages, first: (place, try run.timed()))
+        } catch let interruption as Interruption {
+            throw interruption
         } catch {
             throw PipelineError.failed(stage: stage.name, cause: error)
         }
@@ -495,8 +497,9 @@ extension RunEvent {
 
 extension RunOutcome {
     /// Steps that are done.
-    var step: Int {
+    public var step: Int {
         switch self {
+        case .evaluated: 0
         case .finished(let step), .stoppedEarly(let step, _), .interrupted(_, let step, _): step
         }
     }
@@ -505,6 +508,7 @@ extension RunOutcome {
     public var word: String {
         switch self {
         case .finished: "finished"
+        case .evaluated: "evaluated"
         case .stoppedEarly: "stopped_early"
         case .interrupted: "interrupted"
         }

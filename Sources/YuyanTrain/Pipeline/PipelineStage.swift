@@ -40,17 +40,23 @@ extension Recipe {
     var stageResult: StageResult {
         guard method.stage.trains else { return .data }
         guard method.type == .lora else { return .model }
-        return [.rm, .prm].contains(method.stage) ? .judge : .adapter
+        return scoresAnswers ? .judge : .adapter
     }
+
+    /// Whether what is trained scores answers instead of writing them.
+    private var scoresAnswers: Bool { [.rm, .prm].contains(method.stage) }
 
     /// Builds the reward functions once, so that a mistake in them does not wait for its stage.
     ///
+    /// - Parameter own: What `model: self` of a judge means; by default as in the stage's run.
     /// - Throws: `RecipeError` or `RewardError`.
-    func checkRewards(place: String) throws {
+    func checkRewards(place: String, own: RewardHost.OwnModel? = nil) throws {
         guard !alignment.rewards.nodes.isEmpty else { return }
+        var host = RewardHost()
+        host.own = own ?? (keepsBase ? .promised : .changing)
         _ = try RewardSet(
             alignment.rewards, weights: alignment.rewardWeights, policy: alignment.rewardFaults,
-            place: place)
+            place: place, host: host)
     }
 
     /// Refuses to take from an earlier stage what that does not leave.
@@ -71,8 +77,11 @@ extension Recipe {
         case ("model_name_or_path", .adapter), ("model_name_or_path", .judge):
             throw refuse(
                 "name it with adapter_name_or_path, and with model_name_or_path the model under it")
-        case ("reward_model", .adapter), ("reward_model", .model):
-            throw refuse("a reward_model is trained by stage rm with finetuning_type: lora")
+        case ("model_name_or_path", .model) where other.scoresAnswers:
+            throw refuse("name it with reward_model")
+        case ("reward_model", .adapter),
+            ("reward_model", .model) where !other.scoresAnswers:
+            throw refuse("a reward_model is trained by stage rm")
         case ("dataset", .adapter), ("dataset", .model), ("dataset", .judge),
             ("eval_dataset", .adapter), ("eval_dataset", .model), ("eval_dataset", .judge):
             throw refuse("stage sample writes data")
@@ -96,7 +105,19 @@ extension Recipe {
         guard use.key == "adapter_name_or_path", use.isFolder,
             [.adapter, .judge].contains(stageResult)
         else { return }
-        for key in Self.adapterKeys.compactMap({ Self.keysByName[$0] }) {
+        let folder = other.run.outputFolder
+        func isFolder(_ path: String) -> Bool { path == folder || path == folder + "/" }
+        let before = Array(model.adapters.prefix { !isFolder($0) })
+        guard before == other.model.mergedAdapters else {
+            func list(_ adapters: [String]) -> String { adapters.joined(separator: ", ") }
+            throw .otherAdapter(
+                place: use.place, key: use.key, found: "'\(list(model.adapters))'", stage: name,
+                expected: "'\(list(other.model.mergedAdapters + [folder]))'")
+        }
+        // What is merged may have any form.
+        let isTrained = model.startAdapter.map(isFolder) == true
+        let names = isTrained ? Self.adapterKeys : ["model_name_or_path"]
+        for key in names.compactMap({ Self.keysByName[$0] }) {
             var (found, expected) = (key.node(self).inline, key.node(other).inline)
             if key.name == "lora_alpha" {
                 // Nothing given means twice the rank.

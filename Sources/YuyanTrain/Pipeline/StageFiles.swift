@@ -14,7 +14,7 @@ enum StageFiles {
     /// Files of a run's folder that no later run reads, and that may differ where results do not.
     private static let records: Set<String> = [
         "metrics.jsonl", "recipe.yaml", "report.html", "samples.json", "trainer_state.json",
-        SamplingSummary.name, SamplingJournal.name,
+        SamplingSummary.name, SamplingJournal.name, MergedAdapters.name,
     ]
 
     /// Of the names and bytes of a stage's result; nil if there is none.

@@ -9,7 +9,7 @@ enum StageRun {
     init(
         _ source: RecipeSource, modelPath: String, fetchedFolder: String?,
         otherModelPath: @escaping @Sendable (String) throws -> String, isDry: Bool = false,
-        stopSignal: @escaping () -> Int32?, observe: @escaping (RunEvent) -> Void
+        stopSignal: @escaping @Sendable () -> Int32?, observe: @escaping (RunEvent) -> Void
     ) throws {
         self =
             source.recipe.method.stage.trains

@@ -113,8 +113,12 @@ enum ForeignKeys {
             vllm_config sglang_maxlen sglang_mem_fraction sglang_tp_size sglang_config \
             sglang_lora_backend export_dir export_size export_device export_quantization_bit \
             export_quantization_dataset export_quantization_nsamples export_quantization_maxlen \
-            export_legacy_format do_eval
+            export_legacy_format
             """
+        ),
+        (
+            "eval_strategy says when a run evaluates, and do_train: false that it does nothing else",
+            "do_eval"
         ),
         (
             "models here read text only",
@@ -133,10 +137,6 @@ enum ForeignKeys {
             vllm_gpu_memory_utilization generation_batch_size \
             max_prompt_length precompute_ref_log_probs shuffle_dataset
             """
-        ),
-        (
-            "adapters do not update embeddings in training",
-            "loraplus_lr_embedding"
         ),
         (
             "a run goes on where its data stood, in every case",

@@ -74,7 +74,7 @@ extension Recipe {
         public var toolTokens = 256
         /// What becomes of a tool that fails.
         public var toolFaults = ToolFaultPolicy.tell
-        /// Folder of a reward model's adapter; empty for none.
+        /// Folder of a reward model, an adapter or whole; empty for none.
         public var rewardModel = ""
         /// PPO's penalty for leaving the reference.
         public var klCoefficient = 0.05
@@ -208,7 +208,8 @@ extension Recipe {
             "A tool that hangs, crashes or babbles: tell the model, or stop the run."),
         RecipeKey(
             "reward_model", \.alignment.rewardModel,
-            "Folder of an adapter of stage rm over the same base, as one more reward."),
+            "A reward model as one more reward: the folder of an adapter of stage rm over the same base, "
+                + "or of a whole model (…ForSequenceClassification)."),
         RecipeKey(
             "kl_coef", \.alignment.klCoefficient, "ppo: penalty for leaving the reference."),
         RecipeKey(
@@ -342,13 +343,6 @@ extension Recipe {
         try need(
             !a.rewards.nodes.isEmpty || !a.rewardModel.isEmpty, "reward_funcs", "empty",
             "at least one, such as [arithmetic], or a reward_model")
-        if !a.rewardModel.isEmpty {
-            try need(
-                method.type == .lora && method.additionalTarget.isEmpty, "reward_model",
-                "given, with finetuning_type \(method.type.rawValue)",
-                "finetuning_type: lora without additional_target: else the reward model's own base "
-                    + "would change")
-        }
         if a.stoppingGuards.contains(.divergence) {
             try need(
                 needsReference, "stop_on_alarm", "kl",

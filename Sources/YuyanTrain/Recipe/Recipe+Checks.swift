@@ -102,7 +102,10 @@ extension Recipe {
         guard !model.path.isEmpty else {
             throw .missing(file: file, key: "model_name_or_path", example: "smollm2-135m")
         }
-        guard !data.sets.isEmpty else {
+        guard run.doesTrain || hasValidation else {
+            throw .missing(file: file, key: "eval_dataset", example: "held-out.jsonl")
+        }
+        guard !data.sets.isEmpty || !run.doesTrain && data.validationSize == 0 else {
             throw .missing(file: file, key: "dataset", example: "data.jsonl")
         }
         guard !run.outputFolder.isEmpty else {
@@ -207,8 +210,8 @@ extension Recipe {
         func refuse(_ key: String, _ found: String, _ expected: String) -> RecipeError {
             .badValue(place: file, key: key, found: found, expected: expected)
         }
-        guard run.doesTrain else {
-            throw refuse("do_train", "false", "true; `yuyan eval` evaluates without training")
+        guard run.doesTrain || method.stage.trains else {
+            throw refuse("do_train", "false", "true: stage sample has nothing to evaluate")
         }
         guard method.type != .oft else {
             throw refuse("finetuning_type", "oft", "full, freeze or lora")
@@ -224,8 +227,19 @@ extension Recipe {
         if method.type == .lora, method.loraTarget.isEmpty {
             throw refuse("lora_target", "empty", "module names, or all")
         }
+        let both = Set(method.loraTarget).intersection(method.additionalTarget)
+        if method.type == .lora, let module = both.min() {
+            throw .conflict(
+                file: file,
+                what: "'\(module)' is in lora_target and in additional_target; train an update of "
+                    + "it or all of it")
+        }
         if let ratio = method.loraPlusRatio, ratio <= 0 {
             throw refuse("loraplus_lr_ratio", "\(ratio)", "above 0")
+        }
+        if method.loraPlusEmbeddingRate < 0 {
+            throw refuse(
+                "loraplus_lr_embedding", "\(method.loraPlusEmbeddingRate)", "at least 0")
         }
         for entry in method.rankPattern.entries
         where entry.value < 1 || entry.value > Double(Self.mostRank)
@@ -240,6 +254,13 @@ extension Recipe {
                 file: file,
                 what: "adapter_name_or_path is an adapter to go on training; use finetuning_type: "
                     + "lora, or merge it first with `yuyan adapter merge`")
+        }
+        if !model.mergedAdapters.isEmpty, model.quantizationBits != nil {
+            throw .conflict(
+                file: file,
+                what: "adapters are merged into float weights, and quantization_bit keeps 4 bits "
+                    + "of them; merge with `yuyan adapter merge` first and quantise the result, or give "
+                    + "one adapter without create_new_adapter")
         }
         if let bits = model.quantizationBits, bits != 4 {
             throw refuse(

@@ -25,6 +25,8 @@ extension Recipe {
         public var usesDoRA = false
         /// Learning rate of B as a multiple of A's.
         public var loraPlusRatio: Double?
+        /// Learning rate of B of an embedding's update, if there is a ratio.
+        public var loraPlusEmbeddingRate = 1e-6
         /// How A begins.
         public var loraInitialization = LoRAInitialization.kaiming
         /// Layers counted from the last (positive) or the first (negative).
@@ -88,7 +90,8 @@ extension Recipe {
         RecipeKey("lora_dropout", \.method.loraDropout, "Share of A's inputs set to zero."),
         RecipeKey(
             "lora_target", \.method.loraTarget,
-            "Modules by name, such as q_proj,v_proj; all: every linear layer but the head."),
+            "Modules by name, such as q_proj,v_proj,embed_tokens; all: every linear layer but the head."
+        ),
         RecipeKey(
             "additional_target", \.method.additionalTarget,
             "Modules trained whole and saved with the adapter, such as embed_tokens."),
@@ -101,6 +104,9 @@ extension Recipe {
         RecipeKey(
             "loraplus_lr_ratio", \.method.loraPlusRatio,
             "Learning rate of B as a multiple of A's (LoRA+)."),
+        RecipeKey(
+            "loraplus_lr_embedding", \.method.loraPlusEmbeddingRate,
+            "With LoRA+: learning rate of B where lora_target names embed_tokens."),
         RecipeKey(
             "lora_init", \.method.loraInitialization,
             "How A begins: kaiming (PEFT's default) or gaussian. B is zero."),

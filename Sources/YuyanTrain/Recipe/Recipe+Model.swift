@@ -5,9 +5,9 @@ extension Recipe {
     public struct Model: Sendable, Hashable {
         /// A GGUF file, a Hugging Face folder or a cached name.
         public var path = ""
-        /// An adapter to go on training from.
+        /// Adapters: the last is gone on from, those before it are merged.
         public var adapters: [String] = []
-        /// Whether given adapters are merged and a fresh one is trained; refused so far.
+        /// Whether all of them are merged and a fresh one is trained.
         public var createsNewAdapter = false
         /// Whether weights are drawn at random; `path` then gives configuration and tokenizer only.
         public var fromScratch = false
@@ -32,6 +32,13 @@ extension Recipe {
 
         /// The defaults.
         public init() {}
+
+        /// Adapters that are added to the weights before anything else, in order.
+        public var mergedAdapters: [String] {
+            createsNewAdapter ? adapters : Array(adapters.dropLast())
+        }
+        /// The adapter that training goes on from, or that answers are written through.
+        public var startAdapter: String? { createsNewAdapter ? nil : adapters.last }
     }
 
     /// Whose way of quantising.
@@ -48,10 +55,11 @@ extension Recipe {
         RecipeKey(
             "adapter_name_or_path", \.model.adapters,
             "A PEFT folder to go on training from; its ranks and targets must be the recipe's. Stage "
-                + "sample answers through it, whatever they are."),
+                + "sample answers through it, whatever they are. Of several all but the last are merged "
+                + "into the weights first."),
         RecipeKey(
             "create_new_adapter", \.model.createsNewAdapter,
-            "Refused so far: merge adapters with `yuyan adapter merge` first."),
+            "Merge all of adapter_name_or_path and train a fresh adapter over the sum."),
         RecipeKey(
             "train_from_scratch", \.model.fromScratch,
             "Draw the weights at random; the model's folder gives configuration and tokenizer."),

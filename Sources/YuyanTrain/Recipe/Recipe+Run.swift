@@ -54,6 +54,15 @@ extension Recipe {
 
         /// The defaults; no folder.
         public init() {}
+
+        /// What a user should know about checkpoints before the first is needed.
+        var savingNotes: [String] {
+            guard savesOnlyModel, doesTrain, saveStrategy != .no else { return [] }
+            return [
+                "save_only_model: checkpoints have no optimiser, so after kill -9 or a crash the run "
+                    + "cannot go on; Ctrl-C and SIGTERM save one that it can go on from"
+            ]
+        }
     }
 
     /// When something happens that happens again and again.
@@ -74,8 +83,8 @@ extension Recipe {
             "Most checkpoints kept, the best one and the newest always among them; all by default."),
         RecipeKey(
             "save_only_model", \.run.savesOnlyModel, .free,
-            "Leave the optimiser out of checkpoints: smaller, but none to resume from. Ctrl-C saves "
-                + "it all the same."),
+            "Leave the optimiser out of checkpoints: smaller, but after kill -9 there is nothing to go "
+                + "on from. Ctrl-C saves it all the same."),
         RecipeKey(
             "eval_steps", \.run.evaluationSteps,
             "Steps between evaluations; logging_steps by default."),
@@ -107,7 +116,9 @@ extension Recipe {
             "report_to", \.run.reportTo, .free,
             "tensorboard or none; metrics.jsonl is always written."),
         RecipeKey("run_name", \.run.runName, .free, "Title of the report."),
-        RecipeKey("do_train", \.run.doesTrain, .free, "Must be true: `yuyan eval` evaluates."),
+        RecipeKey(
+            "do_train", \.run.doesTrain, .free,
+            "false: evaluate on eval_dataset or val_size, and train and save nothing."),
         RecipeKey(
             "plot_loss", \.run.plotsLoss, .free, "The curves are in report.html in any case."),
         RecipeKey(

@@ -47,9 +47,6 @@ extension Recipe {
         }
         try need(
             (1...4096).contains(sampling.keep), "sample_keep", "\(sampling.keep)", "1 to 4096")
-        try need(
-            alignment.tools.isEmpty, "tools", "given",
-            "none: stage sample writes answers of one turn")
         try need(sampling.margin >= 0, "sample_margin", sampling.margin.shortText, "at least 0")
         let rewards = "reward_funcs, such as [arithmetic], or a reward_model beside it"
         if let threshold = sampling.threshold {

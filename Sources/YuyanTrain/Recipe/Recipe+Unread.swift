@@ -39,11 +39,17 @@ extension Recipe {
         let type = "finetuning_type is \(method.type.rawValue)"
         unread(
             "lora_rank lora_alpha lora_dropout lora_target additional_target rank_pattern "
-                + "alpha_pattern use_rslora use_dora loraplus_lr_ratio lora_init",
+                + "alpha_pattern use_rslora use_dora loraplus_lr_ratio loraplus_lr_embedding lora_init",
             if: method.type != .lora, type)
+        unread(
+            "loraplus_lr_embedding", if: method.loraPlusRatio == nil,
+            "loraplus_lr_ratio is not set")
         unread(
             "freeze_trainable_layers freeze_trainable_modules freeze_extra_modules",
             if: method.type != .freeze, type)
+        unread(
+            "create_new_adapter", if: model.adapters.isEmpty,
+            "there is no adapter_name_or_path, so the adapter is a fresh one anyway")
         unread(
             "quantization_method quantization_type double_quantization",
             if: model.quantizationBits == nil, "quantization_bit is not set")
@@ -119,8 +125,8 @@ extension Recipe {
     /// Keys that only change how something is learnt, saved or evaluated.
     private static let trainingKeys =
         "finetuning_type lora_rank lora_alpha lora_dropout lora_target additional_target rank_pattern "
-        + "alpha_pattern use_rslora use_dora loraplus_lr_ratio lora_init freeze_trainable_layers "
-        + "freeze_trainable_modules freeze_extra_modules infer_dtype gradient_checkpointing "
+        + "alpha_pattern use_rslora use_dora loraplus_lr_ratio loraplus_lr_embedding lora_init "
+        + "freeze_trainable_layers freeze_trainable_modules freeze_extra_modules infer_dtype gradient_checkpointing "
         + "disable_gradient_checkpointing mask_history dataset_weights disable_shuffling beta "
         + "kl_estimator kl_in_reward epsilon epsilon_high delta loss_type scale_rewards "
         + "importance_sampling_level num_iterations entropy_coef dynamic_sampling stop_on_alarm "
@@ -129,7 +135,7 @@ extension Recipe {
         + "pure_bf16 gradient_accumulation_steps num_train_epochs max_steps logging_steps "
         + "logging_first_step save_steps save_strategy save_total_limit save_only_model "
         + "eval_on_start per_device_eval_batch_size load_best_model_at_end metric_for_best_model "
-        + "greater_is_better early_stopping_steps report_to plot_loss"
+        + "greater_is_better early_stopping_steps plot_loss"
 
     /// Whether there is anything to evaluate on.
     var hasValidation: Bool { data.validationSize > 0 || !data.evaluationSets.isEmpty }

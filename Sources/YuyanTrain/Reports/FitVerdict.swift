@@ -2,6 +2,8 @@
 public enum FitVerdict: Sendable, Hashable, CustomStringConvertible {
     /// No evaluations.
     case unknown
+    /// Evaluations, and no steps.
+    case untrained
     /// Validation was best at the end.
     case improving(gap: Double)
     /// Validation got worse since its best by this share, while the training loss fell.
@@ -53,6 +55,7 @@ public enum FitVerdict: Sendable, Hashable, CustomStringConvertible {
                 "Not judged: there is no validation set; set val_size or eval_dataset.",
                 "无法判断：没有验证集；请设置 val_size 或 eval_dataset。"
             )
+        case .untrained: ("Not judged: nothing was trained.", "无法判断：没有训练。")
         case .rewarded(let first, let last):
             (
                 "The mean reward of the validation set went from \(first.shortText) to "

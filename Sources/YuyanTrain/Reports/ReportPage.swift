@@ -88,6 +88,7 @@ public struct ReportPage: Sendable {
 
     /// What the losses say.
     public var verdict: FitVerdict {
+        if points("loss").isEmpty, !points("eval_loss").isEmpty { return .untrained }
         let rewards = points("eval_reward")
         if let first = rewards.first, let last = rewards.last {
             return .rewarded(first: first.loss, last: last.loss)

@@ -53,16 +53,6 @@ struct ByteAutomaton: Sendable {
         return ends
     }
 
-    /// Whether the automaton accepts any prefix.
-    func acceptsPrefix(_ bytes: ArraySlice<UInt8>, _ budget: inout Budget) throws -> Bool {
-        var isAccepted = false
-        try walk(bytes, &budget) { _, accepts in
-            isAccepted = accepts
-            return !accepts
-        }
-        return isAccepted
-    }
-
     /// Visits each place up to which the automaton can read, and whether it may end there.
     private func walk(
         _ bytes: ArraySlice<UInt8>, _ budget: inout Budget,

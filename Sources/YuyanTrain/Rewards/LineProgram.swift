@@ -56,13 +56,19 @@ final class LineProgram: Sendable {
     private let command: [String]
     private let limits: Limits
     private let wording: Wording
+    private let stop: StopRequest
     private let session: Mutex<Session>
 
-    /// - Parameter command: Path and arguments; a path without a slash is looked up in `PATH`.
+    /// - Parameters:
+    ///   - command: Path and arguments; a path without a slash is looked up in `PATH`.
+    ///   - stop: Kills the program; what it has not answered by then is broken.
     /// - Throws: `RewardFault` if there is no such program.
-    init(_ command: [String], limits: Limits, wording: Wording) throws {
+    init(
+        _ command: [String], limits: Limits, wording: Wording, stop: StopRequest = StopRequest()
+    ) throws {
         self.limits = limits
         self.wording = wording
+        self.stop = stop
         self.command = [try Self.executable(command.first ?? "")] + command.dropFirst()
         session = Mutex(Session())
     }
@@ -82,12 +88,14 @@ final class LineProgram: Sendable {
             let deadline = ContinuousClock.now + limits.time
             while !batch.isDone {
                 do {
+                    try stop.check()
                     try session.start(command, limits)
                 } catch {
                     batch.failRest("\(error)")
                     break
                 }
-                let what = session.run(&batch, limits, wording, until: deadline, read)
+                let what = session.run(
+                    &batch, limits, wording, until: deadline, stop, read)
                 guard let what else { break }
                 batch.fail(session.stop("\(what)"), isOnlyFirst: what.isCrash)
             }
@@ -120,6 +128,8 @@ extension LineProgram {
         case crash(String)
         case hang(String)
         case nonsense(String)
+        /// Somebody asked the run to stop.
+        case request(Interruption)
 
         /// Whether another try at the rest makes sense.
         var isCrash: Bool {
@@ -129,6 +139,7 @@ extension LineProgram {
         var description: String {
             switch self {
             case .crash(let text), .hang(let text), .nonsense(let text): text
+            case .request(let interruption): "\(interruption)"
             }
         }
     }
@@ -173,12 +184,13 @@ extension LineProgram {
         /// Sends what is unanswered and reads answers; nil once all are there.
         mutating func run<Answer>(
             _ batch: inout Batch<Answer>, _ limits: Limits, _ wording: Wording,
-            until deadline: ContinuousClock.Instant,
+            until deadline: ContinuousClock.Instant, _ stop: StopRequest,
             _ read: @Sendable (Int, JSONCursor) -> Reading<Answer>
         ) -> Stop? {
             let requests = batch.requests
             var sent = 0
             while !batch.isDone {
+                do { try stop.check() } catch { return .request(error) }
                 let left = deadline - ContinuousClock.now
                 guard left > .zero else {
                     return .hang(
@@ -357,7 +369,9 @@ extension LineProgram {
         limits.restarts = try settings.value("restarts", limits.restarts, atLeast: 0)
         limits.lineBytes = try settings.value("max_line", limits.lineBytes, atLeast: 64)
         do {
-            try self.init([program] + arguments, limits: limits, wording: wording)
+            try self.init(
+                [program] + arguments, limits: limits, wording: wording,
+                stop: settings.host.stop)
         } catch {
             throw settings.fault("program", "'\(program)'", expected: "a program: \(error)")
         }

@@ -17,9 +17,12 @@ final class ProgramReward: RewardFunction {
 
     /// - Parameter command: Path and arguments; a path without a slash is looked up in `PATH`.
     /// - Throws: `RewardFault` if there is no such program.
-    init(name: String, command: [String], limits: Limits = Limits()) throws {
+    init(
+        name: String, command: [String], limits: Limits = Limits(),
+        stop: StopRequest = StopRequest()
+    ) throws {
         self.name = name
-        program = try LineProgram(command, limits: limits, wording: Self.wording)
+        program = try LineProgram(command, limits: limits, wording: Self.wording, stop: stop)
     }
 
     private init(name: String, _ program: LineProgram) {
@@ -79,6 +82,7 @@ final class ProgramReward: RewardFunction {
 
 extension ProgramReward: ConfiguredReward {
     static let kind = "program"
+    static let isForeign = true
 
     convenience init(_ settings: inout RewardSettings) throws(RecipeError) {
         let program = try LineProgram(

@@ -14,6 +14,22 @@ package protocol RewardFunction: Sendable {
     ///
     /// - Parameter columns: The columns that rows of the data have beside the prompt.
     func check(columns: Set<String>) throws(RecipeError)
+
+    /// Bytes of a model of its own, which it loads when it is first asked.
+    ///
+    /// - Throws: What is wrong with the model's files.
+    func predictedBytes() throws -> Int
+
+    /// Whether its scores are its own; not in a dry run that does not ask it.
+    var isAsked: Bool { get }
+
+    /// Loads what a run holds from its beginning, so that a mistake in it does not wait for answers.
+    ///
+    /// - Throws: `RecipeError` naming the setting.
+    func load() throws(RecipeError)
+
+    /// What `load` brought into memory.
+    var heldBytes: Int { get }
 }
 
 /// A completion and what reward functions may know of it.
@@ -32,11 +48,13 @@ package struct ScoredCompletion: Sendable {
     package var place: String
     /// What was said in turns, where the model has tools.
     package var episode: EpisodeRecord?
+    /// The prompt as its row has it.
+    package var row: PromptColumns?
 
     package init(
         prompt: String, text: String, tokens: [Int32] = [], hasEnded: Bool = true,
         columns: [(key: String, value: JSONCursor)] = [], place: String = "",
-        episode: EpisodeRecord? = nil
+        episode: EpisodeRecord? = nil, row: PromptColumns? = nil
     ) {
         self.prompt = prompt
         self.text = text
@@ -45,6 +63,7 @@ package struct ScoredCompletion: Sendable {
         self.columns = columns
         self.place = place
         self.episode = episode
+        self.row = row
     }
 
     /// The first of some columns that the row has; null counts as absent.
@@ -79,6 +98,10 @@ package struct PartialRewards: Error, Sendable, CustomStringConvertible {
 
 extension RewardFunction {
     package func check(columns: Set<String>) throws(RecipeError) {}
+    package func predictedBytes() throws -> Int { 0 }
+    package var isAsked: Bool { true }
+    package func load() throws(RecipeError) {}
+    package var heldBytes: Int { 0 }
 
     /// Scores row by row; a row whose scoring throws is a fault of that row alone.
     func eachScore(

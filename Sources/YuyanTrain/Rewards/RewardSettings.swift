@@ -4,9 +4,15 @@ import YuyanFormats
 protocol ConfiguredReward: RewardFunction {
     /// What recipes call it.
     static var kind: String { get }
+    /// Whether it is a program, or a model of its own, which a dry run does not start.
+    static var isForeign: Bool { get }
 
     /// Reads the function's keys.
     init(_ settings: inout RewardSettings) throws(RecipeError)
+}
+
+extension ConfiguredReward {
+    static var isForeign: Bool { false }
 }
 
 /// The keys of one entry of `reward_funcs` or `tools`, read one by one; what is not read is an error.
@@ -114,7 +120,7 @@ public struct RecipeRewards: Sendable, Hashable {
     private static let builtIn: [any ConfiguredReward.Type] = [
         ArithmeticReward.self, ChoiceReward.self, RegexReward.self, JSONSchemaReward.self,
         FormatReward.self, LengthReward.self, RepetitionReward.self, ProgramReward.self,
-        JudgeReward.self,
+        JudgeReward.self, ProcessReward.self,
     ]
 
     /// Builds the functions.
@@ -150,7 +156,7 @@ public struct RecipeRewards: Sendable, Hashable {
     }
 
     private static let pathKeys: Set = [
-        "model", "program", "prompt_file", "schema_file", "template",
+        "adapter", "model", "program", "prompt_file", "schema_file", "template",
     ]
 
     /// The kind of each entry, whether or not there is such a kind.
@@ -231,7 +237,7 @@ public struct RecipeRewards: Sendable, Hashable {
             known: ["name", "label"])
         let function = try type.init(&settings)
         try settings.finish()
-        return function
+        return host.isDry && type.isForeign ? UnaskedReward(base: function) : function
     }
 }
 

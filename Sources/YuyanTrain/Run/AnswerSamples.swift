@@ -51,12 +51,16 @@ struct AnswerSamples {
     }
 
     /// Greedy answers of the model as it is now.
+    ///
+    /// - Parameter check: Called before each answer; what it throws ends the work.
     func answers(
-        _ decoder: Decoder, trainee: any Trainee, tokenizer: Tokenizer, device: Device
+        _ decoder: Decoder, trainee: any Trainee, tokenizer: Tokenizer, device: Device,
+        check: () throws -> Void = {}
     ) throws -> [String] {
         if let answers = try trainee.answers(to: prompts.compactMap(\.sample)) { return answers }
         let ends = tokenizer.endOfGeneration.filter { Int($0) < decoder.shape.vocabularySize }
         return try prompts.map { prompt in
+            try check()
             let session = Session(
                 model: decoder, device: device,
                 contextLimit: prompt.tokens.count + Self.answerLimit, adapter: trainee.served)

@@ -13,10 +13,15 @@ struct PreparedData {
     let validationTokens: Int
     /// Of counts and of the files' bytes, streamed files by their ends; another value means other data.
     let fingerprint: String
+    /// What rendered them.
+    let template: TemplateDigest
     /// The longest sample.
     let longest: Int
     /// Tokens of the largest micro-batch that may come.
     let mostTokens: Int
+    /// Bytes of the samples that are read before they are trained on: packing looks at many rows
+    /// together. 0 for streamed data, whose rows nobody has counted.
+    let sampleBytes: Int
 
     /// What a user should know about the rows, a line each.
     let notes: [String]
@@ -25,6 +30,7 @@ struct PreparedData {
         _ recipe: Recipe, tokenizer: Tokenizer, template: ChatTemplate?, vocabularySize: Int,
         device: Device, fetchedFolder: String?
     ) throws {
+        self.template = TemplateDigest(recipe, template: template)
         var options = DataOptions(recipe)
         options.fetchedFolder = fetchedFolder
         if recipe.method.stage.writesAnswers {
@@ -54,6 +60,8 @@ struct PreparedData {
         longest = min(tally?.longest ?? options.cutoffLength, options.cutoffLength)
         let row = options.isPacked ? options.cutoffLength : longest
         mostTokens = options.batchSize * row
+        let rows = data.rowCount(.training)
+        sampleBytes = tally.map { options.sampleBytes($0, rows: rows) } ?? 0
     }
 
     /// Steps and epochs.
@@ -130,11 +138,24 @@ extension PreparedData {
 }
 
 extension DataOptions {
+    /// Bytes of the samples of the rows that are in memory at a time.
+    ///
+    /// - Parameter rows: Of an epoch.
+    fileprivate func sampleBytes(_ tally: DataTally, rows: Int) -> Int {
+        let window = min(rows, isPacked ? packingWindow : (readAhead + 1) * batchSize)
+        let share = Double(window) / Double(max(1, tally.rows))
+        // Ids and weights, two arrays of a sample with their heads, and its place in two lists.
+        let sample = 2 * MemoryLayout<TrainingSample>.stride + 2 * 48 + 48
+        return Int(share * Double(8 * tally.tokens + sample * tally.samples))
+    }
+
     /// What a recipe says about its data.
     init(_ recipe: Recipe) {
         self.init()
         let (data, run) = (recipe.data, recipe.run)
-        datasets = data.sets
+        // What is only evaluated on is then all there is to read.
+        let isEvaluation = !run.doesTrain && data.validationSize == 0
+        datasets = isEvaluation ? data.evaluationSets : data.sets
         folder = data.folder
         let trains = recipe.method.stage.trains
         evaluationDatasets = trains ? data.evaluationSets : []
@@ -162,14 +183,16 @@ extension DataOptions {
             case .truncate: .truncate
             }
         maxSamples = data.maximumSamples
-        mixing =
-            switch data.mixStrategy {
-            case .concat: .concat
-            case .interleaveUnder: .interleaveUnder
-            case .interleaveOver: .interleaveOver
-            }
-        probabilities = data.mixWeights
-        lossWeights = data.lossWeights
+        if !isEvaluation {
+            mixing =
+                switch data.mixStrategy {
+                case .concat: .concat
+                case .interleaveUnder: .interleaveUnder
+                case .interleaveOver: .interleaveOver
+                }
+            probabilities = data.mixWeights
+            lossWeights = data.lossWeights
+        }
         isPacked = data.neatPacking || data.packing ?? (recipe.method.stage == .pt)
         batchSize = recipe.optimisation.batchSize
         evaluationBatchSize = run.evaluationBatchSize

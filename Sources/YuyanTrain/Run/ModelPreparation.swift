@@ -21,15 +21,17 @@ struct PreparedModel {
     /// - Parameter path: The model's file or folder.
     init(_ recipe: Recipe, path: String, device: Device) throws {
         checkpoint = try Checkpoint(path: path, needsWeights: !recipe.model.fromScratch)
+        guard !SequenceClassifier.holds(checkpoint) else {
+            throw RecipeError.badValue(
+                place: "recipe", key: "model_name_or_path", found: "'\(recipe.model.path)'",
+                expected: "a model that writes texts; this one scores them: name it with "
+                    + "reward_model")
+        }
         tokenizer = try Tokenizer(checkpoint: checkpoint)
         template = try Self.template(recipe, tokenizer: tokenizer, path: path)
-        notes = Self.notes(recipe, hasTemplate: template != nil)
-        guard recipe.model.adapters.count <= 1, !recipe.model.createsNewAdapter else {
-            throw RecipeError.conflict(
-                file: "recipe",
-                what: "adapters are not merged on the way in; merge them first with "
-                    + "`yuyan adapter merge`, and use its output as the model")
-        }
+        notes =
+            try Self.notes(recipe, hasTemplate: template != nil) + MergedAdapters.notes(recipe)
+        if !recipe.model.mergedAdapters.isEmpty { try checkpoint.checkFloats() }
         model =
             recipe.model.fromScratch
             ? try TrainableModel(
@@ -37,10 +39,10 @@ struct PreparedModel {
                 standardDeviation: try checkpoint.initializerRange, on: device)
             : try TrainableModel(
                 checkpoint, method: TrainingMethod(recipe), frozen: FrozenWeights(recipe.model),
-                on: device)
+                merging: recipe.model.mergedAdapters, on: device)
         parameterCount = model.decoder.weights(on: device)
             .reduce(0) { $0 + $1.shape.reduce(1, *) }
-        guard !recipe.method.stage.trains, let path = recipe.model.adapters.first else { return }
+        guard !recipe.method.stage.trains, let path = recipe.model.startAdapter else { return }
         try model.load(adapter: path, on: device)
     }
 
@@ -75,31 +77,53 @@ struct PreparedModel {
                     host: host, device: device, makeReader: makeReader)
             case .sample: preconditionFailure("stage sample trains nothing")
             }
-        if let start = recipe.model.adapters.first {
+        if let start = recipe.model.startAdapter {
             try model.checkAdapter(start)
-            try base.load(model.parameters, from: start)
-            base.refresh()
+            try base.start(from: start)
         }
         return trainee
+    }
+
+    /// What rewards and tools are lent.
+    ///
+    /// - Parameters:
+    ///   - stop: Ends what takes long.
+    ///   - isDry: Whether programs and judges are only looked at.
+    func host(
+        _ recipe: Recipe, device: Device,
+        modelPath: @escaping @Sendable (String) throws -> String, stop: StopRequest,
+        isDry: Bool = false
+    ) -> RewardHost {
+        var host = RewardHost(
+            device: device, seed: UInt64(recipe.run.seed), modelPath: modelPath, stop: stop,
+            isDry: isDry)
+        if recipe.keepsBase {
+            host.own = .frozen(
+                FrozenModel(
+                    decoder: decoder, tokenizer: tokenizer, template: template,
+                    name: recipe.model.path))
+        }
+        return host
     }
 
     /// The model's own chat template, or a Jinja file.
     private static func template(
         _ recipe: Recipe, tokenizer: Tokenizer, path: String
     ) throws -> ChatTemplate? {
-        if let name = recipe.data.template, isPath(name) {
+        if let name = recipe.data.template, isTemplateFile(name) {
             return try ChatTemplate(source: MappedFile(path: name).text, name: name)
         }
         return try tokenizer.chatTemplate.map { try ChatTemplate(source: $0, name: path) }
     }
 
-    private static func isPath(_ template: String) -> Bool {
+    /// Whether the recipe names a file, and not one of LLaMA-Factory's templates.
+    static func isTemplateFile(_ template: String) -> Bool {
         template.hasSuffix(".jinja") || template.contains("/")
     }
 
     /// LLaMA-Factory's recipes name a template of its own; a misspelt path looks the same.
     private static func notes(_ recipe: Recipe, hasTemplate: Bool) -> [String] {
-        guard let name = recipe.data.template, !isPath(name) else { return [] }
+        guard let name = recipe.data.template, !isTemplateFile(name) else { return [] }
         let own =
             hasTemplate
             ? "the model's own chat template is used" : "the model has no chat template of its own"
@@ -120,6 +144,22 @@ extension Device {
 }
 
 extension Checkpoint {
+    /// Refuses weights that an update cannot be added to without rounding them anew.
+    ///
+    /// - Throws: `RecipeError.conflict` naming the first.
+    fileprivate func checkFloats() throws(RecipeError) {
+        let quantised = tensors.first {
+            $0.elementType.isBlockQuantised || [.u8, .i8].contains($0.elementType)
+        }
+        guard let quantised else { return }
+        throw .conflict(
+            file: "recipe",
+            what: "adapters cannot be merged into \(path): '\(quantised.name)' is quantised "
+                + "(\(quantised.elementType.name)); widen and merge first with `yuyan adapter merge "
+                + "ADAPTER merged --model MODEL`, use its output as the model, and leave that adapter out"
+        )
+    }
+
     /// Standard deviation of fresh weights: `initializer_range`, or transformers' 0.02.
     fileprivate var initializerRange: Float {
         get throws {

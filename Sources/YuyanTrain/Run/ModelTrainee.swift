@@ -57,6 +57,7 @@ final class ModelTrainee: Trainee {
     func export(to folder: String, as type: ElementType) throws {
         if let lowRank = model.lowRank {
             try contents(of: lowRank).writePEFT(to: folder, as: type)
+            try MergedAdapters(recipe)?.write(to: folder)
         } else if let saved {
             try saved.writeHuggingFace(to: folder, as: type, scoredBy: scoreWeight)
         } else {
@@ -73,8 +74,8 @@ final class ModelTrainee: Trainee {
             updates: lowRank.modules.map { module in
                 AdapterContents.Update(
                     path: module.path, rank: module.rank, alpha: module.alpha,
-                    down: module.down.rowMajor(), up: module.up.rowMajor(),
-                    magnitude: module.magnitude?.rowMajor())
+                    down: module.downRows, up: module.up.rowMajor(),
+                    magnitude: module.magnitude?.rowMajor(), isEmbedding: module.isEmbedding)
             })
         let adapted = Set(lowRank.parameters.map(\.name))
         let whole = Set(model.parameters.map(\.name).filter { !adapted.contains($0) })
@@ -112,6 +113,17 @@ final class ModelTrainee: Trainee {
         refresh()
     }
 
+    /// Goes on from an adapter of the very form that is trained; a head that it lacks begins anew.
+    ///
+    /// - Throws: `AdapterError` with the first difference.
+    func start(from folder: String) throws {
+        let heads = try model.checkAdapter(folder, optional: score.map { [$0.name] } ?? [])
+        try load(
+            model.parameters + [score].compactMap { $0 }.filter { heads.contains($0.name) },
+            from: folder)
+        refresh()
+    }
+
     /// Reads some of the trained numbers.
     func load(_ parameters: [Parameter], from folder: String) throws {
         if model.lowRank == nil {
@@ -122,12 +134,14 @@ final class ModelTrainee: Trainee {
         } else {
             let path = folder + "/adapter_model.safetensors"
             let file = try SafetensorsFile(path: path)
+            let transposed = model.lowRank?.modules.first { $0.isEmbedding }?.down.name
             for parameter in parameters {
                 // Weights that are trained whole have PEFT's prefix too.
                 let prefix = "base_model.model."
                 let name =
                     parameter.name.hasPrefix(prefix) ? parameter.name : prefix + parameter.name
-                try parameter.load(file.tensor(name), from: path)
+                try parameter.load(
+                    file.tensor(name), from: path, transposed: parameter.name == transposed)
             }
         }
     }
@@ -144,14 +158,16 @@ extension TrainingTokens {
 extension TrainableModel {
     /// Checks that a PEFT folder has the very form that is trained.
     ///
+    /// - Parameter optional: Names of weights that it may hold or lack.
+    /// - Returns: Those of them that it holds.
     /// - Throws: `AdapterError` with the first difference.
-    func checkAdapter(_ directory: String) throws {
-        guard let lowRank else { return }
+    func checkAdapter(_ directory: String, optional: [String]) throws -> [String] {
+        guard let lowRank else { return [] }
         let adapted = Set(lowRank.parameters.map(\.name))
         let whole = parameters.map(\.name).filter { !adapted.contains($0) }
-        try lowRank.check(
+        return try lowRank.check(
             directory: directory, whole: whole + (trainsTiedHead ? ["lm_head.weight"] : []),
-            of: decoder)
+            optional: optional, of: decoder)
     }
 
     static let tableName = "model.embed_tokens.weight"
@@ -165,13 +181,18 @@ extension TrainableModel {
 extension Parameter {
     /// Takes the values of a file's tensor.
     ///
+    /// - Parameter transposed: Whether the file has a matrix's columns as rows.
     /// - Throws: `FormatError` if it has another shape.
-    func load(_ entry: TensorEntry, from path: String) throws {
-        guard entry.shape == shape else {
+    func load(_ entry: TensorEntry, from path: String, transposed: Bool = false) throws {
+        let expected = transposed ? shape.reversed() : shape
+        guard entry.shape == expected else {
             throw FormatError.badValue(
                 file: path, key: entry.name, found: "\(entry.shape)",
-                expected: "\(shape); does the recipe match the file?")
+                expected: "\(expected); does the recipe match the file?")
         }
-        load(rowMajor: try Tensor(entry).values)
+        let values = try Tensor(entry).values
+        guard transposed else { return load(rowMajor: values) }
+        let (rows, columns) = (shape[0], shape[1])
+        load(rowMajor: values.indices.map { values[$0 % columns * rows + $0 / columns] })
     }
 }

@@ -21,7 +21,10 @@ extension Optimizer {
         let configuration = try settings.configuration(of: o.optimizer)
         let groups = parameterGroups(
             parameters, weightDecay: o.weightDecay,
-            loraPlusRatio: recipe.method.loraPlusRatio ?? 1)
+            loraPlusRatio: recipe.method.loraPlusRatio ?? 1,
+            // A rate of its own, which follows the schedule as all do.
+            embeddingFactor: recipe.method.loraPlusRatio == nil
+                ? nil : recipe.method.loraPlusEmbeddingRate / o.learningRate)
         guard let folder else {
             try self.init(
                 configuration, groups: configuration.isPaged ? [] : groups, weights: weights)

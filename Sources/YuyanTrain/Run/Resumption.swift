@@ -16,6 +16,8 @@ package struct Resumption {
     package let state: TrainerState?
     /// Of the data that it was trained on.
     package let fingerprint: String?
+    /// What rendered these; nil if the checkpoint does not say.
+    package let template: TemplateDigest?
     /// Lines worth reading: checkpoints that were passed over, keys that changed.
     package let notes: [String]
     /// What `clear` removes.
@@ -31,7 +33,7 @@ package struct Resumption {
     }
 
     private init(notes: [String], removing rubbish: Rubbish = .nothing) {
-        (checkpoint, state, fingerprint) = (nil, nil, nil)
+        (checkpoint, state, fingerprint, template) = (nil, nil, nil, nil)
         self.notes = notes
         self.rubbish = rubbish
     }
@@ -44,6 +46,7 @@ package struct Resumption {
         self.rubbish = rubbish
         state = found.state
         fingerprint = found.fingerprint
+        template = found.template
         let changed = recipe.differences(from: found.recipe).filter {
             !["output_dir", "threads", "resume_from_checkpoint"].contains($0.key.name)
         }.map(\.description)
@@ -51,7 +54,9 @@ package struct Resumption {
             notes + (changed.isEmpty ? [] : ["changed since: " + changed.joined(separator: ", ")])
     }
 
-    private typealias Found = (state: TrainerState, fingerprint: String, recipe: Recipe)
+    private typealias Found = (
+        state: TrainerState, fingerprint: String, template: TemplateDigest?, recipe: Recipe
+    )
 
     /// Looks at the folder of a recipe's run, removes what killed saves left, and decides.
     ///
@@ -66,6 +71,9 @@ package struct Resumption {
         _ recipe: Recipe, folder: RunFolder, isDry: Bool = false
     ) throws -> Resumption {
         if !isDry { try folder.removeLeftovers() }
+        guard recipe.run.doesTrain else {
+            return Resumption(notes: [], removing: try rubbishBeforeEvaluation(folder))
+        }
         switch recipe.run.resumeFrom {
         case "false": return Resumption(notes: [], removing: .everything)
         case nil, "true": break
@@ -76,11 +84,13 @@ package struct Resumption {
             return Resumption(notes: [], removing: try rubbishWithoutCheckpoints(folder, recipe))
         }
         var notes: [String] = []
+        var weightsOnly = 0
         for checkpoint in all.reversed() {
             let found: Found
             do {
                 found = try read(checkpoint)
             } catch {
+                if case RunError.weightsOnly = error { weightsOnly += 1 }
                 notes.append("\(checkpoint.name) is passed over: \(error)")
                 continue
             }
@@ -98,6 +108,12 @@ package struct Resumption {
             return Resumption(checkpoint, found, recipe, notes: notes)
         }
         guard recipe.run.overwrites else {
+            if let newest = all.last, weightsOnly == all.count {
+                guard access(folder.place("trainer_state.json"), F_OK) != 0 else {
+                    throw RunError.finished(folder: folder.path)
+                }
+                throw RunError.weightsOnly(checkpoint: newest.path)
+            }
             throw RunError.noWholeCheckpoint(folder: folder.path, reason: notes.first ?? "")
         }
         return Resumption(notes: notes, removing: .everything)
@@ -137,7 +153,7 @@ package struct Resumption {
 
     private static func read(_ checkpoint: RunFolder.Checkpoint) throws -> Found {
         let path = checkpoint.path
-        let (state, fingerprint) = try TrainerState.read(path + "/trainer_state.json")
+        let (state, fingerprint, template) = try TrainerState.read(path + "/trainer_state.json")
         guard state.step == checkpoint.step else {
             throw RunError.damagedState(
                 file: path + "/trainer_state.json",
@@ -149,17 +165,26 @@ package struct Resumption {
         // Headers are read and checked against the sizes of files.
         if let weights { _ = try SafetensorsFile(path: path + weights) }
         guard access(path + "/optimizer.safetensors", F_OK) == 0 else {
-            throw FormatError.cannotOpen(
-                file: path + "/optimizer.safetensors",
-                reason: "it is not there; was it saved with save_only_model?")
+            throw RunError.weightsOnly(checkpoint: path)
         }
         _ = try SafetensorsFile(path: path + "/optimizer.safetensors")
-        return (state, fingerprint, try RecipeSource(saved: path + "/recipe.yaml").recipe)
+        return (state, fingerprint, template, try RecipeSource(saved: path + "/recipe.yaml").recipe)
     }
 
     /// Keys that have changed and may not.
     static func fixedDifferences(_ recipe: Recipe, _ old: Recipe) -> [String] {
         recipe.differences(from: old).filter { $0.key.resumption == .fixed }.map(\.description)
+    }
+
+    /// What an earlier evaluation left; no run that trained is ever given up for another.
+    private static func rubbishBeforeEvaluation(_ folder: RunFolder) throws -> Rubbish {
+        let names = try folder.names()
+        let results =
+            RunFolder.modelFiles
+            + ["trainer_state.json", SamplingSummary.name, SamplingJournal.name]
+        let found = try folder.checkpoints().last?.name ?? names.first(where: results.contains)
+        if let found { throw RunError.notOnlyEvaluated(folder: folder.path, by: found) }
+        return names.contains("recipe.yaml") ? .everything : .nothing
     }
 
     private static func rubbishWithoutCheckpoints(

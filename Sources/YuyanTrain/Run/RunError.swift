@@ -6,13 +6,19 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
     case changedRecipe(checkpoint: String, differences: [String])
     /// The data are not those that the checkpoint, or the folder's answers, were made with.
     case changedData(checkpoint: String, found: String, expected: String)
+    /// Another chat template renders the data than when the checkpoint, or the folder's answers, were made.
+    case changedTemplate(checkpoint: String, found: String, expected: String)
     /// No checkpoint is where the recipe says.
     case noCheckpoint(path: String)
     /// Checkpoints are there, but none can be read; `reason` is that of the newest.
     case noWholeCheckpoint(folder: String, reason: String)
+    /// A checkpoint was saved without the optimiser, as `save_only_model` asks.
+    case weightsOnly(checkpoint: String)
+    /// A run that only evaluates would write among the files of another one.
+    case notOnlyEvaluated(folder: String, by: String)
     /// The folder holds a model or a run that is not this recipe's.
     case occupied(folder: String, by: String)
-    /// The folder's run is done and kept no checkpoint that could be gone on from.
+    /// The folder's run is done and kept no checkpoint, or weights only, so none can be gone on from.
     case finished(folder: String)
     /// The recipe ends before the checkpoint that it would go on from.
     case beyondEnd(checkpoint: String, step: Int, steps: Int)
@@ -52,18 +58,30 @@ public enum RunError: Error, Sendable, CustomStringConvertible {
                 + "begin anew"
         case .changedData(let checkpoint, let found, let expected):
             "\(checkpoint) was made with other data: now \(found), then \(expected); bring the "
-                + "files back, set another output_dir, or overwrite_output_dir: true to begin anew"
+                + "files back, set another output_dir, or resume_from_checkpoint: false to begin anew"
+        case .changedTemplate(let checkpoint, let found, let expected):
+            "\(checkpoint) was made with another chat template: now \(found), then \(expected); the "
+                + "same rows would be other tokens; bring the template back, set another output_dir, "
+                + "or resume_from_checkpoint: false to begin anew"
         case .noCheckpoint(let path):
             "\(path): no checkpoint; resume_from_checkpoint names a folder such as "
                 + "out/checkpoint-500, or is left out for the newest"
         case .noWholeCheckpoint(let folder, let reason):
             "\(folder): none of its checkpoints can be read; the newest: \(reason)"
+        case .weightsOnly(let checkpoint):
+            "\(checkpoint): holds weights and no optimiser, because the run was saved with "
+                + "save_only_model: true, so no run can go on from it; its weights can be used "
+                + "(adapter_name_or_path or model_name_or_path names the folder); "
+                + "resume_from_checkpoint: false removes the run and trains anew"
+        case .notOnlyEvaluated(let folder, let by):
+            "\(folder): holds \(by); do_train: false evaluates the model that the recipe names and "
+                + "touches no other run's files: set another output_dir"
         case .occupied(let folder, let by):
             "\(folder): holds \(by), which this recipe did not make; set another output_dir, or "
                 + "overwrite_output_dir: true"
         case .finished(let folder):
-            "\(folder): holds a finished run without checkpoints, so nothing is left to do and nothing to "
-                + "go on from; set another output_dir, or overwrite_output_dir: true to train again"
+            "\(folder): holds a finished run without checkpoints to go on from, so nothing is left to do; "
+                + "set another output_dir, or overwrite_output_dir: true to train again"
         case .beyondEnd(let checkpoint, let step, let steps):
             "\(checkpoint) is at step \(step), the recipe ends at \(steps); raise max_steps or "
                 + "num_train_epochs to go on"

@@ -18,6 +18,17 @@ public enum RunEvent: Sendable {
     case saved(step: Int, path: String)
 }
 
+extension RunEvent {
+    /// What a dry run says of rewards and tools that it does not start; nil if there are none.
+    static func notAsked(_ names: [String]) -> RunEvent? {
+        guard !names.isEmpty else { return nil }
+        return .note(
+            "a dry run starts no program and asks no judge: \(names.joined(separator: ", ")) "
+                + "\(names.count == 1 ? "is" : "are") there, and \(names.count == 1 ? "was" : "were") "
+                + "only looked at")
+    }
+}
+
 /// One step, for a progress line.
 public struct StepReport: Sendable {
     /// Counted from 1.
@@ -56,6 +67,8 @@ public enum RunOutcome: Sendable, Hashable {
     case finished(step: Int)
     /// No evaluation was better for as long as the recipe allows.
     case stoppedEarly(step: Int, best: Int)
+    /// Nothing was to be trained: the model was evaluated as it is.
+    case evaluated
     /// A signal asked to stop; the checkpoint is on disk.
     case interrupted(signal: Int32, step: Int, checkpoint: String?)
 }

@@ -1,14 +1,6 @@
 import YuyanFormats
 import YuyanNN
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
 /// The files of a run while it goes on: log, events, checkpoints.
 package final class RunFiles {
     package let folder: RunFolder
@@ -17,7 +9,7 @@ package final class RunFiles {
     private let recipe: Recipe
     private let context: TrainerState.Context
     private let log: MetricsLog
-    private let events: EventFile?
+    private let events: EventLog?
 
     /// Opens the log where `state` left it.
     ///
@@ -36,24 +28,13 @@ package final class RunFiles {
             path: folder.place("metrics.jsonl"), after: step,
             keeping: state.map { $0.history.count })
         try writeAtomically(folder.place("recipe.yaml")) { try $0.write(recipe.yaml) }
-        if recipe.run.reportTo.contains(where: { $0 == "tensorboard" || $0 == "all" }) {
-            let place = folder.place("runs")
-            try createFolder(place)
-            events = try EventFile(
-                folder: place, host: Self.hostName, process: Int(getpid()),
-                after: max(0, step), time: Self.now)
-        } else {
-            events = nil
-        }
+        events = try EventLog.of(recipe, in: folder, after: max(0, step))
     }
 
     /// Appends to log and events.
     func log(_ entry: MetricsEntry) throws {
         try log.append(entry)
-        let scalars = (entry.metrics + entry.measurements).compactMap { key, value in
-            value.number.map { (tag: Self.tag(key), value: Float($0)) }
-        }
-        try events?.append(scalars, step: entry.step, time: Self.now)
+        try events?.append(entry)
     }
 
     /// Writes a checkpoint, points `last` and `best` at theirs, and removes what is too many.
@@ -86,37 +67,6 @@ package final class RunFiles {
     private func writeState(_ state: TrainerState, to place: String) throws {
         try writeAtomically(place + "/trainer_state.json") {
             try $0.write(state.json(context).indented + "\n")
-        }
-    }
-
-    /// As transformers' TensorBoard callback names them: `eval_loss` is `eval/loss`.
-    private static func tag(_ key: String) -> String {
-        key.hasPrefix("eval_") ? "eval/" + key.dropFirst(5) : "train/" + key
-    }
-
-    private static var hostName: String {
-        var name = [CChar](repeating: 0, count: 256)
-        guard gethostname(&name, name.count - 1) == 0 else { return "host" }
-        let text = String(
-            decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-        return text.isEmpty ? "host" : text
-    }
-
-    private static var now: Double {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
-    }
-}
-
-extension JSONOutput {
-    /// The value of a number.
-    var number: Double? {
-        switch self {
-        case .integer(let value): Double(value)
-        case .double(let value): value
-        case .float(let value): Double(value)
-        default: nil
         }
     }
 }

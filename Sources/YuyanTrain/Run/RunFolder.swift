@@ -173,7 +173,7 @@ package struct RunFolder {
         for name in [
             "trainer_state.json", SamplingSummary.name, SamplingJournal.name, "samples.jsonl",
             "pairs.jsonl", "best", "last", "metrics.jsonl", "recipe.yaml", "report.html",
-            "samples.json", "reward_report.json", "runs",
+            "samples.json", "reward_report.json", MergedAdapters.name, "runs",
         ] {
             try removeItem(name)
         }

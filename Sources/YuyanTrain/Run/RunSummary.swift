@@ -19,6 +19,8 @@ public struct RunSummary: Sendable {
     public let steps: Int
     /// Settings that are known to fail together.
     public let warnings: [RecipeLint.Warning]
+    /// Names of rewards and tools that a dry run looks at and does not start.
+    public let notAsked: [String]
 
     init(
         _ recipe: Recipe, model: PreparedModel, trainee: any Trainee, data: PreparedData,
@@ -27,7 +29,8 @@ public struct RunSummary: Sendable {
     ) throws {
         self.memory = memory
         self.warnings = warnings
-        steps = plan.steps
+        notAsked = trainee.unasked
+        steps = recipe.run.doesTrain ? plan.steps : 0
         let trained = trainee.parameters.reduce(0) { $0 + $1.count }
         let isAdapter = recipe.method.type == .lora
         trainableParameters = trained
@@ -40,11 +43,13 @@ public struct RunSummary: Sendable {
         var facts: [(name: String, value: String)] = [
             ("model · 模型", recipe.model.path),
             ("method · 方法", Self.method(recipe)),
+        ]
+        if let adapters = recipe.model.adapterFact { facts.append(adapters) }
+        facts.append(
             (
                 "trained · 可训练参数",
                 "\(trained.grouped) of \(totalParameters.grouped) (\(share.shortText) %)"
-            ),
-        ]
+            ))
         if let tally = data.survey?.tally {
             facts.append(
                 (
@@ -67,11 +72,13 @@ public struct RunSummary: Sendable {
         facts.append(
             (
                 "steps · 步数",
-                "\(plan.steps.grouped)"
-                    + (plan.epochs > 0
-                        ? " in \(plan.passes.shortText) \(plan.passes == 1 ? "epoch" : "epochs")"
-                        : "")
-                    + ", \(o.batchSize) × \(o.accumulationSteps) \(Self.unit(recipe)) a step"
+                !recipe.run.doesTrain
+                    ? "none: do_train is false, so the model is only evaluated"
+                    : "\(plan.steps.grouped)"
+                        + (plan.epochs > 0
+                            ? " in \(plan.passes.shortText) \(plan.passes == 1 ? "epoch" : "epochs")"
+                            : "")
+                        + ", \(o.batchSize) × \(o.accumulationSteps) \(Self.unit(recipe)) a step"
             ))
         facts.append(
             (
@@ -104,6 +111,16 @@ public struct RunSummary: Sendable {
             return "\(stage), \(name) r=\(method.loraRank) alpha=\(method.alpha.shortText) on "
                 + method.loraTarget.joined(separator: ",") + (bits ?? "")
         }
+    }
+}
+
+extension Recipe.Model {
+    /// What becomes of given adapters; nil if there are none.
+    var adapterFact: (name: String, value: String)? {
+        guard !adapters.isEmpty else { return nil }
+        let merged = mergedAdapters.joined(separator: ", ")
+        let parts = [startAdapter, merged.isEmpty ? nil : merged + " merged into the weights"]
+        return ("adapter · 适配器", parts.compactMap { $0 }.joined(separator: ", over "))
     }
 }
 

@@ -15,6 +15,14 @@ package protocol Trainee: AnyObject {
     /// - Throws: `RecipeError` naming the setting.
     func check(columns: Set<String>) throws
 
+    /// Bytes of other models, which are loaded while the run goes on.
+    ///
+    /// - Throws: What is wrong with their files.
+    func predictedBytes() throws -> Int
+
+    /// Names of rewards and tools that a dry run looks at and does not start.
+    var unasked: [String] { get }
+
     /// Shows the data to a method that must know what the model was like before its first step.
     ///
     /// - Parameter batches: All of them, one after the other; nil at the end.
@@ -23,6 +31,7 @@ package protocol Trainee: AnyObject {
     /// Makes a step's micro-batches ready: reinforcement learning writes its answers here.
     ///
     /// - Returns: The weight of the whole step, which its loss is divided by.
+    /// - Throws: `Interruption` if somebody asked to stop meanwhile.
     func begin(step: Int, _ batches: [TrainingBatch]) throws -> Double
 
     /// The same, for a method that may replace samples which teach nothing.
@@ -54,6 +63,8 @@ package protocol Trainee: AnyObject {
     ) throws
 
     /// Adds the loss of a micro-batch, without gradients and without dropout.
+    ///
+    /// - Throws: `Interruption` if somebody asked to stop meanwhile.
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws
 
     /// Adds what is known of a validation set only once all of it was evaluated.
@@ -71,6 +82,9 @@ package protocol Trainee: AnyObject {
     /// The adapter that belongs to the present numbers, for answers; nil if the model itself changes.
     var served: LowRankAdapter? { get }
 
+    /// What models that score answers hold beside the one that is trained, judges apart.
+    var rewardModelBytes: Int { get }
+
     /// The likeliest answers to prompts, for a report, of a method that has its own way of answering.
     func answers(to samples: [TrainingSample]) throws -> [String]?
 
@@ -86,6 +100,8 @@ package protocol Trainee: AnyObject {
 
 extension Trainee {
     package func check(columns: Set<String>) throws {}
+    package func predictedBytes() throws -> Int { 0 }
+    package var unasked: [String] { [] }
     package func prepare(_ batches: () throws -> TrainingBatch?) throws {}
 
     /// Token by token, as the loss is summed.
@@ -109,6 +125,7 @@ extension Trainee {
     package func tokenCount(of batch: TrainingBatch) -> Int { batch.tokenCount }
 
     package var served: LowRankAdapter? { nil }
+    package var rewardModelBytes: Int { 0 }
     package func answers(to samples: [TrainingSample]) throws -> [String]? { nil }
     package func export(to folder: String, as type: ElementType) throws { try save(to: folder) }
 }

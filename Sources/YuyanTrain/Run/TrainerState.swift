@@ -52,12 +52,18 @@ package struct TrainerState: Sendable {
         package var plan: StepPlan
         package var recipe: Recipe
         package var dataFingerprint: String
+        /// What rendered the data; nil if that is not known.
+        package var template: TemplateDigest?
         package var microBatchSize: Int
 
-        package init(plan: StepPlan, recipe: Recipe, dataFingerprint: String, microBatchSize: Int) {
+        package init(
+            plan: StepPlan, recipe: Recipe, dataFingerprint: String,
+            template: TemplateDigest? = nil, microBatchSize: Int
+        ) {
             self.plan = plan
             self.recipe = recipe
             self.dataFingerprint = dataFingerprint
+            self.template = template
             self.microBatchSize = microBatchSize
         }
     }
@@ -96,7 +102,7 @@ package struct TrainerState: Sendable {
 
     /// What only Yuyan needs.
     private func own(_ context: Context) -> JSONOutput {
-        [
+        let entries: KeyValuePairs<String, JSONOutput> = [
             "version": 1,
             "seed": .integer(context.recipe.run.seed),
             "data_cursor": cursor.json,
@@ -115,13 +121,18 @@ package struct TrainerState: Sendable {
             "skipped_in_a_row": .integer(skippedInARow),
             "window": window.json,
         ]
+        let template = context.template.map { [(key: "template", value: $0.json)] } ?? []
+        return .object(entries.map { (key: $0.key, value: $0.value) } + template)
     }
 
     /// Reads a state.
     ///
-    /// - Returns: The state, and the fingerprint of the data that it was made with.
+    /// - Returns: The state, the fingerprint of the data that it was made with, and what rendered
+    ///   them; nil in files that are older than that entry.
     /// - Throws: `FormatError` naming file and key.
-    package static func read(_ path: String) throws -> (state: TrainerState, fingerprint: String) {
+    package static func read(
+        _ path: String
+    ) throws -> (state: TrainerState, fingerprint: String, template: TemplateDigest?) {
         let root = try JSONDocument(path: path).root
         let own = try root.object("yuyan")
         guard try own.int("version") == 1 else {
@@ -150,7 +161,7 @@ package struct TrainerState: Sendable {
         state.skippedSteps = try own.int("skipped_steps")
         state.skippedInARow = try own.int("skipped_in_a_row")
         state.window = try LogWindow(try own.object("window"))
-        return (state, try own.string("data_fingerprint"))
+        return (state, try own.string("data_fingerprint"), try TemplateDigest(in: own))
     }
 }
 

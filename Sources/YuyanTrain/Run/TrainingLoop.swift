@@ -18,7 +18,7 @@ package final class TrainingLoop {
     let files: RunFiles
     private(set) var state: TrainerState
     let observe: (RunEvent) -> Void
-    /// Whether somebody asked to stop; looked at between micro-batches.
+    /// Whether somebody asked to stop; looked at between micro-batches, and while answers are written.
     let stopSignal: () -> Int32?
 
     private let best: BestMetric
@@ -85,6 +85,10 @@ package final class TrainingLoop {
     /// - Throws: `RunError`, `FormatError` if a file cannot be written, or what reading data throws.
     package func run() throws -> RunOutcome {
         clock.restart()
+        guard recipe.run.doesTrain else {
+            state.owesEvaluation = true
+            return try evaluateAndKeep() ?? .evaluated
+        }
         if state.owesEvaluation || (state.step == 0 && recipe.run.evaluatesOnStart) {
             if let outcome = try evaluateAndKeep() { return outcome }
         }
@@ -125,7 +129,13 @@ package final class TrainingLoop {
         }
         guard let last = loaded.last else { throw RunError.noMoreData(step: step) }
         let batches = loaded.map(\.batch)
-        let weight = try trainee.begin(step: step, batches) { try moreSamples($0) }
+        let weight: Double
+        do {
+            weight = try trainee.begin(step: step, batches) { try moreSamples($0) }
+        } catch is Interruption {
+            // Answers that are half written are written anew.
+            return false
+        }
         guard weight > 0 else { throw RunError.noSupervisedTokens(step: step) }
         let normalizer = weight / Double(scaler?.scale ?? 1)
         var tokens = UInt64(state.tokens)
@@ -349,7 +359,11 @@ package final class TrainingLoop {
             var total = LossStatistics()
             for batch in set.batches {
                 if stopSignal() != nil { return nil }
-                try trainee.evaluate(batch, statistics: &total)
+                do {
+                    try trainee.evaluate(batch, statistics: &total)
+                } catch is Interruption {
+                    return nil
+                }
                 done += 1
                 observe(.evaluating(done: done, of: count))
             }

@@ -27,7 +27,7 @@ public final class TrainingRun {
     private let memory: MemoryPrediction
     private let resumption: Resumption
     private let observe: (RunEvent) -> Void
-    private let stopSignal: () -> Int32?
+    private let stopSignal: @Sendable () -> Int32?
 
     /// Reads model and data and counts what is to be done; trains nothing yet.
     ///
@@ -36,13 +36,15 @@ public final class TrainingRun {
     ///   - fetchedFolder: Where `scripts/fetch-data` puts data sets that recipes then call by name.
     ///   - otherModelPath: Where another model is that the recipe names, such as a judge.
     ///   - isDry: Only looks: takes no folder, writes nothing.
-    ///   - stopSignal: The signal that asked to stop, if one did; asked between micro-batches.
+    ///   - stopSignal: The signal that asked to stop, if one did; asked between micro-batches, and all the
+    ///     time while answers are written or scored, on whatever thread.
     /// - Throws: What is wrong with recipe, model, data or folder.
     public convenience init(
         _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
         otherModelPath: @escaping @Sendable (String) throws -> String = { $0 },
         isDry: Bool = false,
-        stopSignal: @escaping () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
+        stopSignal: @escaping @Sendable () -> Int32? = { nil },
+        observe: @escaping (RunEvent) -> Void
     ) throws {
         try self.init(
             source, modelPath: modelPath, fetchedFolder: fetchedFolder,
@@ -55,7 +57,8 @@ public final class TrainingRun {
         _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
         otherModelPath: @escaping @Sendable (String) throws -> String = { $0 },
         isDry: Bool = false, makeReader: @escaping TurnReaderMaker,
-        stopSignal: @escaping () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
+        stopSignal: @escaping @Sendable () -> Int32? = { nil },
+        observe: @escaping (RunEvent) -> Void
     ) throws {
         recipe = source.recipe
         self.observe = observe
@@ -65,7 +68,7 @@ public final class TrainingRun {
         if isDry { try folder.checkWritable() }
         lock = isDry ? nil : try folder.claim()
         resumption = try Resumption.find(recipe, folder: folder, isDry: isDry)
-        for note in resumption.notes { observe(.note(note)) }
+        for note in resumption.notes + recipe.run.savingNotes { observe(.note(note)) }
         device = Device(recipe)
         model = try PreparedModel(recipe, path: modelPath, device: device)
         for note in model.notes { observe(.note(note)) }
@@ -73,8 +76,9 @@ public final class TrainingRun {
         if isDry { quiet.alignment.referenceCache = "none" }
         trainee = try model.trainee(
             quiet,
-            host: RewardHost(
-                device: device, seed: UInt64(recipe.run.seed), modelPath: otherModelPath),
+            host: model.host(
+                recipe, device: device, modelPath: otherModelPath, stop: StopRequest(stopSignal),
+                isDry: isDry),
             device: device, makeReader: makeReader)
         data = try PreparedData(
             recipe, tokenizer: model.tokenizer, template: model.template,
@@ -83,10 +87,12 @@ public final class TrainingRun {
         if let columns = data.survey?.tally.columns { try trainee.check(columns: columns) }
         plan = try data.plan(recipe)
         optimizer = try Optimizer(
-            recipe, trainee.parameters, folder: isDry ? nil : folder.path)
+            recipe, trainee.parameters,
+            folder: isDry || !recipe.run.doesTrain ? nil : folder.path)
         let base = ProcessMemory.resident
         let (checkpointing, memory) = Self.memory(
-            recipe, model: model, trainee: trainee, data: data, optimizer: optimizer, base: base)
+            recipe, model: model, trainee: trainee, data: data, optimizer: optimizer,
+            judges: try trainee.predictedBytes(), base: base)
         model.model.checkpointsLayers = checkpointing
         self.memory = memory
         summary = try RunSummary(
@@ -95,6 +101,7 @@ public final class TrainingRun {
             warnings: RecipeLint.warnings(
                 recipe, try data.facts(recipe, plan: plan, model: model)))
         for warning in summary.warnings { observe(.note("\(warning)")) }
+        RunEvent.notAsked(summary.notAsked).map(observe)
         guard isDry, let checkpoint = resumption.checkpoint, let saved = resumption.state else {
             return
         }
@@ -110,7 +117,7 @@ public final class TrainingRun {
     /// Decides whether layers are computed again, and says what the run will hold then.
     private static func memory(
         _ recipe: Recipe, model: PreparedModel, trainee: any Trainee, data: PreparedData,
-        optimizer: Optimizer, base: Int?
+        optimizer: Optimizer, judges: Int, base: Int?
     ) -> (checkpointing: Bool, memory: MemoryPrediction) {
         func prediction(_ checkpointing: Bool) -> MemoryPrediction {
             MemoryPrediction(
@@ -120,7 +127,8 @@ public final class TrainingRun {
                     ? recipe.tokensPerPass(
                         model.model.tokensPerPass, longestPrompt: data.longest)
                     : min(data.mostTokens, max(model.model.tokensPerPass, data.longest)),
-                longestPrompt: data.longest, checkpointing: checkpointing, base: base)
+                longestPrompt: data.longest, samples: data.sampleBytes,
+                checkpointing: checkpointing, judges: judges, base: base)
         }
         let asked =
             recipe.model.disablesGradientCheckpointing ? false : recipe.model.gradientCheckpointing
@@ -156,21 +164,31 @@ public final class TrainingRun {
         // Everything is known to be right by now.
         try resumption.clear(folder)
         let context = TrainerState.Context(
-            plan: plan, recipe: recipe, dataFingerprint: data.fingerprint,
+            plan: plan, recipe: recipe, dataFingerprint: data.fingerprint, template: data.template,
             microBatchSize: recipe.optimisation.batchSize)
         let files = try RunFiles(
             folder: folder, recipe: recipe, context: context, resumed: resumption.state)
-        let answers = try answersBefore(isResumed: resumption.state != nil)
+        let answers: AnswersBefore?
+        do {
+            answers = try answersBefore(isResumed: resumption.state != nil)
+        } catch is Interruption {
+            return stopped(after: 0, nil)
+        }
+        // A run that only evaluates reads no training data.
+        let batches: any BatchSource =
+            recipe.run.doesTrain
+            ? try data.source(recipe, from: state.cursor) : NoBatches()
         let loop = try TrainingLoop(
             TrainingLoop.Parts(
                 recipe: recipe, plan: plan, trainee: trainee,
-                data: data.source(recipe, from: state.cursor),
+                data: batches,
                 validation: data.validation, optimizer: optimizer,
                 schedule: LearningRateSchedule(recipe, steps: plan.steps), device: device,
                 files: files, state: state),
             stopSignal: stopSignal, observe: observe)
         let outcome = try loop.run()
         if case .interrupted = outcome { return result(outcome, answers: nil) }
+        if case .evaluated = outcome { return try report(outcome, samples: []) }
         return try finish(outcome, loop.state, files, answers)
     }
 
@@ -178,8 +196,9 @@ public final class TrainingRun {
     ///
     /// - Returns: False if somebody asked to stop before it had seen all of it.
     private func showData() throws -> Bool {
-        let epochs = max(1, plan.epochs)
-        let loader = try data.data.loader(.training, epochs: epochs)
+        let epochs = recipe.run.doesTrain ? max(1, plan.epochs) : 0
+        // Made once somebody wants to see rows: it reads ahead, and holds what it has read.
+        var loader: DataLoader?
         var rest = data.validation.flatMap(\.batches).makeIterator()
         let count =
             data.data.rowCount(.training) * epochs
@@ -188,7 +207,10 @@ public final class TrainingRun {
         try trainee.prepare {
             observe(.preparing(done: done, of: count))
             guard stopSignal() == nil else { return nil }
-            let batch = try loader.next()?.batch ?? rest.next()
+            if loader == nil, epochs > 0 {
+                loader = try data.data.loader(.training, epochs: epochs)
+            }
+            let batch = try loader?.next()?.batch ?? rest.next()
             done += batch?.samples.count ?? 0
             return batch
         }
@@ -201,12 +223,13 @@ public final class TrainingRun {
             answers: nil)
     }
 
-    /// Refuses a checkpoint of other data, or behind the recipe's end.
+    /// Refuses a checkpoint of other data or another template, or behind the recipe's end.
     private func check(_ checkpoint: RunFolder.Checkpoint, _ state: TrainerState) throws {
         if let fingerprint = resumption.fingerprint, fingerprint != data.fingerprint {
             throw RunError.changedData(
                 checkpoint: checkpoint.path, found: data.fingerprint, expected: fingerprint)
         }
+        try data.template.check(resumption.template, of: checkpoint.path)
         guard state.step <= plan.steps else {
             throw RunError.beyondEnd(
                 checkpoint: checkpoint.path, step: state.step, steps: plan.steps)
@@ -250,8 +273,13 @@ public final class TrainingRun {
         try trainee.export(to: folder.path, as: recipe.model.savedType.elementType)
         var samples: [ReportPage.Sample] = []
         if let answers {
-            let after = try answers.prompts.answers(
-                model.decoder, trainee: trainee, tokenizer: model.tokenizer, device: device)
+            var after: [String] = []
+            do {
+                after = try answers.prompts.answers(
+                    model.decoder, trainee: trainee, tokenizer: model.tokenizer, device: device)
+            } catch let interruption as Interruption {
+                observe(.note("the report has no answers: \(interruption)"))
+            }
             for (index, prompt) in answers.prompts.prompts.enumerated()
             where index < answers.before.count && index < after.count {
                 samples.append(
@@ -261,9 +289,17 @@ public final class TrainingRun {
                         reference: model.tokenizer.decode(prompt.reference)))
             }
         }
+        let result = try report(outcome, samples: samples)
+        try files.finish(state)
+        return result
+    }
+
+    /// Writes the page for people.
+    private func report(
+        _ outcome: RunOutcome, samples: [ReportPage.Sample]
+    ) throws -> RunResult {
         let page = try page(outcome, samples: samples)
         try writeAtomically(folder.place("report.html")) { try $0.write(page.html) }
-        try files.finish(state)
         return result(outcome, answers: samples, verdict: page.verdict)
     }
 
@@ -290,7 +326,7 @@ public final class TrainingRun {
 
     /// What the model says before it is trained; a run that goes on finds that in a file.
     private func answersBefore(isResumed: Bool) throws -> AnswersBefore? {
-        guard recipe.run.reportSamples > 0, recipe.method.stage != .pt,
+        guard recipe.run.doesTrain, recipe.run.reportSamples > 0, recipe.method.stage != .pt,
             recipe.method.stage != .rm, recipe.method.stage != .prm
         else { return nil }
         var batches = data.validation.flatMap(\.batches)
@@ -307,7 +343,8 @@ public final class TrainingRun {
         let path = folder.place("samples.json")
         if isResumed { return AnswerSamples.load(path).map { (prompts, $0) } }
         let before = try prompts.answers(
-            model.decoder, trainee: trainee, tokenizer: model.tokenizer, device: device)
+            model.decoder, trainee: trainee, tokenizer: model.tokenizer, device: device,
+            check: StopRequest(stopSignal).check)
         try AnswerSamples.save(before, to: path)
         return (prompts, before)
     }
@@ -318,6 +355,7 @@ public final class TrainingRun {
     ///
     /// - Throws: `DataError`.
     public func timed() throws -> TimePrediction {
+        guard recipe.run.doesTrain else { return try timedEvaluation() }
         let loader = try data.data.loader(.training)
         guard let first = try loader.next() else { throw RunError.noMoreData(step: 1) }
         let batch = first.batch
@@ -346,6 +384,31 @@ public final class TrainingRun {
         return TimePrediction(
             tokensPerSecond: rate, seconds: tokens / rate, loss: statistics.meanLoss)
     }
+
+    /// The same of a run that only evaluates.
+    private func timedEvaluation() throws -> TimePrediction {
+        guard let batch = data.validation.first?.batches.first else {
+            throw RunError.noMoreData(step: 0)
+        }
+        var unseen: TrainingBatch? = batch
+        try trainee.prepare {
+            defer { unseen = nil }
+            return unseen
+        }
+        var statistics = LossStatistics()
+        let clock = ContinuousClock()
+        let start = clock.now
+        try trainee.evaluate(batch, statistics: &statistics)
+        let rate = Double(batch.tokenCount) / max((clock.now - start) / .seconds(1), 1e-9)
+        return TimePrediction(
+            tokensPerSecond: rate, seconds: Double(data.validationTokens) / rate,
+            loss: statistics.meanLoss)
+    }
+}
+
+/// The training data of a run that reads none.
+private struct NoBatches: BatchSource {
+    func next() throws -> LoadedBatch? { nil }
 }
 
 /// How long a run would take at the speed of its first micro-batch.
@@ -381,6 +444,7 @@ extension RunOutcome {
     var sentence: String {
         switch self {
         case .finished(let step): "Finished after \(step) steps."
+        case .evaluated: "Evaluated as it is; nothing was trained."
         case .stoppedEarly(let step, let best):
             "Stopped early at step \(step): no evaluation was better than that of step \(best)."
         case .interrupted(_, let step, _): "Interrupted at step \(step)."

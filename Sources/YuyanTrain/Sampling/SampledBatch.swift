@@ -36,6 +36,8 @@ struct SampledPrompt {
     var rewards: [Double] = []
     /// Answers that were dropped because they say what a kept one says.
     var duplicates = 0
+    /// Answers that no row of messages would render to; nil where the model has no tools.
+    var unrendered: Int?
     /// For the report; only of the run's first prompts.
     var example: SampledExample?
 
@@ -43,7 +45,8 @@ struct SampledPrompt {
         .fields([
             ("samples", .array(samples)), ("pair", pair),
             ("rewards", .array(rewards.map { .double($0) })),
-            ("duplicates", .integer(duplicates)), ("example", example?.json),
+            ("duplicates", .integer(duplicates)),
+            ("unrendered", unrendered.map { .integer($0) }), ("example", example?.json),
         ])
     }
 }

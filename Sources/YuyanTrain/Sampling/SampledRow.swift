@@ -9,16 +9,16 @@ extension PromptColumns {
     /// Earlier answers of a conversation get the weight 0: only the new one is learnt.
     ///
     /// - Parameter reward: Nil leaves the column out.
-    func learnable(_ answer: String, reward: Double?) -> JSONOutput {
+    func learnable(_ answer: SampledAnswer, reward: Double?) -> JSONOutput {
         var entries: [(String, JSONOutput?)]
         switch prompt {
         case .text(let text):
-            entries = [("prompt", .string(text)), ("completion", .string(answer))]
+            entries = [("prompt", .string(text)), ("completion", .string(answer.text))]
         case .turns(let turns):
             let asked = turns.map { turn in
                 MessageWriter.message(turn.turn, weight: turn.isAnswer ? 0 : nil)
             }
-            entries = [("messages", .array(asked + [Self.message(answer)]))]
+            entries = [("messages", .array(asked + Self.messages(answer)))]
         }
         entries.append(("tools", toolsColumn))
         entries += ownColumns
@@ -28,20 +28,21 @@ extension PromptColumns {
 
     /// The prompt with a better and a worse answer, as `stage: dpo` and `rm` read it.
     func preference(
-        chosen: (text: String, reward: Double), rejected: (text: String, reward: Double)
+        chosen: (answer: SampledAnswer, reward: Double),
+        rejected: (answer: SampledAnswer, reward: Double)
     ) -> JSONOutput {
         var entries: [(String, JSONOutput?)]
         switch prompt {
         case .text(let text):
             entries = [
-                ("prompt", .string(text)), ("chosen", .string(chosen.text)),
-                ("rejected", .string(rejected.text)),
+                ("prompt", .string(text)), ("chosen", .string(chosen.answer.text)),
+                ("rejected", .string(rejected.answer.text)),
             ]
         case .turns(let turns):
             entries = [
                 ("prompt", .array(turns.map { MessageWriter.message($0.turn) })),
-                ("chosen", [Self.message(chosen.text)]),
-                ("rejected", [Self.message(rejected.text)]),
+                ("chosen", .array(Self.messages(chosen.answer))),
+                ("rejected", .array(Self.messages(rejected.answer))),
             ]
         }
         entries.append(("tools", toolsColumn))
@@ -51,8 +52,8 @@ extension PromptColumns {
         return .fields(entries)
     }
 
-    private static func message(_ answer: String) -> JSONOutput {
-        MessageWriter.message(ChatTurn(role: "assistant", content: answer))
+    private static func messages(_ answer: SampledAnswer) -> [JSONOutput] {
+        answer.turns.map { MessageWriter.message($0) }
     }
 
     private var toolsColumn: JSONOutput? { tools.isEmpty ? nil : MessageWriter.tools(tools) }

@@ -20,6 +20,8 @@ struct SamplingJournal {
     struct State: Sendable, Hashable {
         /// Of the data that it answers.
         var fingerprint: String
+        /// What renders them; nil in journals that do not say.
+        var template: TemplateDigest?
         /// Batches that are done.
         var batches = 0
         /// The first prompt that is not answered.
@@ -29,7 +31,10 @@ struct SamplingJournal {
         /// Bytes of whole lines.
         fileprivate(set) var byteCount = 0
 
-        init(fingerprint: String) { self.fingerprint = fingerprint }
+        init(fingerprint: String, template: TemplateDigest?) {
+            self.fingerprint = fingerprint
+            self.template = template
+        }
     }
 
     private let path: String
@@ -41,10 +46,13 @@ struct SamplingJournal {
     init(path: String, from state: State) throws {
         self.path = path
         if state.byteCount == 0 {
-            let header: JSONOutput = [
-                "version": .integer(Self.version), "data_fingerprint": .string(state.fingerprint),
+            var header: [(key: String, value: JSONOutput)] = [
+                ("version", .integer(Self.version)),
+                ("data_fingerprint", .string(state.fingerprint)),
             ]
-            try writeAtomically(path) { try $0.write(header.description + "\n") }
+            if let template = state.template { header.append(("template", template.json)) }
+            let line = JSONOutput.object(header).description
+            try writeAtomically(path) { try $0.write(line + "\n") }
             file = try LineFile(path: path)
         } else {
             file = try LineFile(path: path, keeping: state.byteCount)
@@ -74,7 +82,9 @@ struct SamplingJournal {
                         file: path, found: "a journal of version \(try line.int("version"))",
                         supported: "\(version)")
                 }
-                state = State(fingerprint: try line.string("data_fingerprint"))
+                state = State(
+                    fingerprint: try line.string("data_fingerprint"),
+                    template: try TemplateDigest(in: line))
                 state?.byteCount = end
                 return true
             }

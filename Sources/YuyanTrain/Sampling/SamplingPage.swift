@@ -26,6 +26,9 @@ struct SamplingPage {
             )
         ]
         if let pairs = summary.pairs { facts.append(("pairs · 成对", pairs.grouped)) }
+        if let unrendered = summary.unrendered {
+            facts.append(("not writable as rows · 无法写成数据", unrendered.grouped))
+        }
         facts += [
             ("duplicates dropped · 去重", summary.duplicates.grouped),
             ("mean length · 平均长度", "\(summary.meanLength.shortText) tokens"),

@@ -16,11 +16,15 @@ public struct SamplingPlan: Sendable {
     public let batches: Int
     /// Answers to each prompt.
     public let generations: Int
+    /// Names of rewards and tools that a dry run looks at and does not start.
+    public let notAsked: [String]
 
     init(
-        _ recipe: Recipe, data: PreparedData, survey: DataSurvey, memory: MemoryPrediction
+        _ recipe: Recipe, data: PreparedData, survey: DataSurvey, memory: MemoryPrediction,
+        notAsked: [String]
     ) throws {
         self.memory = memory
+        self.notAsked = notAsked
         prompts = survey.tally.samples
         batches = survey.batchCount(epoch: 0)
         generations = recipe.alignment.generations
@@ -29,7 +33,7 @@ public struct SamplingPlan: Sendable {
         preview = (sample.text(isColoured: true), sample.text(isColoured: false))
         let tally = survey.tally
         var facts: [(name: String, value: String)] = [("model · 模型", recipe.model.path)]
-        if let adapter = recipe.model.adapters.first { facts.append(("adapter · 适配器", adapter)) }
+        if let adapters = recipe.model.adapterFact { facts.append(adapters) }
         facts.append(
             (
                 "data · 数据",
@@ -49,6 +53,7 @@ public struct SamplingPlan: Sendable {
                 "batches · 批次",
                 "\(batches.grouped) of up to \(recipe.optimisation.batchSize.grouped) prompts"
             ), ("drawn · 抽样", Self.draws(recipe)), ("rewards · 奖励", Self.rewards(recipe)),
+            ("tools · 工具", Self.tools(recipe)),
             ("kept · 保留", Self.kept(recipe)), ("seed · 随机种子", "\(recipe.run.seed)"),
         ]
         self.facts = facts
@@ -68,6 +73,13 @@ public struct SamplingPlan: Sendable {
         var names = recipe.alignment.rewards.nodes.map(\.inline)
         if !recipe.alignment.rewardModel.isEmpty { names.append(recipe.alignment.rewardModel) }
         return names.isEmpty ? "none: answers are kept as they come" : names.joined(separator: ", ")
+    }
+
+    private static func tools(_ recipe: Recipe) -> String {
+        let alignment = recipe.alignment
+        guard !alignment.tools.isEmpty else { return "none" }
+        return alignment.tools.nodes.map(\.inline).joined(separator: ", ")
+            + ", up to \(alignment.toolRounds) times an answer"
     }
 
     private static func kept(_ recipe: Recipe) -> String {

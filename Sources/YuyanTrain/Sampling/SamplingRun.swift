@@ -25,31 +25,49 @@ public final class SamplingRun {
     private let model: PreparedModel
     private let data: PreparedData
     private let scorer: RolloutScorer
-    private let rewardModel: RewardModel?
+    /// Answers the model's calls; nil if it has no tools.
+    private let desk: ToolDesk?
+    private let transcripts: TranscriptWriter?
+    private let stop: StopRequest
     private let longestPrompt: Int
     private let start: SamplingStart
     private let observe: (RunEvent) -> Void
-    private let stopSignal: () -> Int32?
 
     /// Reads model and data and looks at every prompt; answers nothing yet.
     ///
     /// - Parameters:
     ///   - modelPath: Where the recipe's model is.
     ///   - fetchedFolder: Where `scripts/fetch-data` puts data sets that recipes then call by name.
-    ///   - otherModelPath: Where a judge is that a recipe names.
+    ///   - otherModelPath: Where another model is that a recipe names, such as a judge.
     ///   - isDry: Only looks: takes no folder, writes nothing.
-    ///   - stopSignal: The signal that asked to stop, if one did; asked between batches.
+    ///   - stopSignal: The signal that asked to stop, if one did; asked all the time, on whatever
+    ///     thread.
     /// - Throws: What is wrong with recipe, model, data or folder.
-    public init(
+    public convenience init(
         _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
         otherModelPath: @escaping @Sendable (String) throws -> String = { $0 },
         isDry: Bool = false,
-        stopSignal: @escaping () -> Int32? = { nil }, observe: @escaping (RunEvent) -> Void
+        stopSignal: @escaping @Sendable () -> Int32? = { nil },
+        observe: @escaping (RunEvent) -> Void
+    ) throws {
+        try self.init(
+            source, modelPath: modelPath, fetchedFolder: fetchedFolder,
+            otherModelPath: otherModelPath, isDry: isDry, makeReader: ServedTurnReader.init,
+            stopSignal: stopSignal, observe: observe)
+    }
+
+    /// - Parameter makeReader: How calls of tools are found in what the model writes.
+    init(
+        _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
+        otherModelPath: @escaping @Sendable (String) throws -> String = { $0 },
+        isDry: Bool = false, makeReader: @escaping TurnReaderMaker,
+        stopSignal: @escaping @Sendable () -> Int32? = { nil },
+        observe: @escaping (RunEvent) -> Void
     ) throws {
         recipe = source.recipe
         precondition(!recipe.method.stage.trains, "stage \(recipe.method.stage) is a TrainingRun's")
         self.observe = observe
-        self.stopSignal = stopSignal
+        stop = StopRequest(stopSignal)
         for note in source.notes { observe(.note(note)) }
         folder = RunFolder(recipe.run.outputFolder)
         if isDry { try folder.checkWritable() }
@@ -58,20 +76,24 @@ public final class SamplingRun {
         device = Device(recipe)
         model = try PreparedModel(recipe, path: modelPath, device: device)
         for note in model.notes { observe(.note(note)) }
+        let host = model.host(
+            recipe, device: device, modelPath: otherModelPath, stop: stop, isDry: isDry)
         scorer = try RolloutScorer(
-            recipe, tokenizer: model.tokenizer, place: "recipe",
-            host: RewardHost(
-                device: device, seed: UInt64(recipe.run.seed), modelPath: otherModelPath))
-        let judge = recipe.alignment.rewardModel
-        rewardModel =
-            judge.isEmpty
-            ? nil
-            : try RewardModel(
-                directory: judge, for: model.model, padding: model.tokenizer.fillsWith,
-                device: device)
+            recipe, model: model.model, tokenizer: model.tokenizer, place: "recipe", host: host,
+            device: device)
+        let size = model.decoder.shape.vocabularySize
+        if recipe.alignment.tools.isEmpty {
+            (desk, transcripts) = (nil, nil)
+        } else {
+            desk = try ToolDesk(
+                recipe, tokenizer: model.tokenizer, template: model.template, vocabularySize: size,
+                place: "recipe", host: host, makeReader: makeReader)
+            transcripts = TranscriptWriter(
+                recipe, tokenizer: model.tokenizer, template: model.template, vocabularySize: size)
+        }
         data = try PreparedData(
             recipe, tokenizer: model.tokenizer, template: model.template,
-            vocabularySize: model.decoder.shape.vocabularySize, device: device,
+            vocabularySize: size, device: device,
             fetchedFolder: fetchedFolder)
         // The recipe's checks leave no data that were not counted.
         guard let survey = data.survey else { preconditionFailure("streamed data") }
@@ -80,13 +102,18 @@ public final class SamplingRun {
             throw RunError.changedData(
                 checkpoint: folder.path, found: data.fingerprint, expected: fingerprint)
         }
+        try data.template.check(start.template, of: folder.path)
         longestPrompt = try Self.checkedPrompts(recipe, model: model, data: data)
+        try desk?.check(isChat: true)
         plan = try SamplingPlan(
             recipe, data: data, survey: survey,
             memory: MemoryPrediction(
                 answering: model.model, recipe: recipe, longestPrompt: longestPrompt,
-                base: ProcessMemory.resident))
+                judges: scorer.predictedBytes(), rewardModels: scorer.modelBytes,
+                base: ProcessMemory.resident),
+            notAsked: scorer.unasked + (desk?.unasked ?? []))
         guard isDry else { return }
+        RunEvent.notAsked(plan.notAsked).map(observe)
         switch start {
         case .anew: break
         case .finished:
@@ -117,6 +144,13 @@ public final class SamplingRun {
                 guard case .prompt(let row) = sample.companion else { continue }
                 try room.check(sample)
                 longest = max(longest, sample.tokens.count)
+                guard recipe.alignment.tools.isEmpty || row.prompt.isConversation else {
+                    throw DataError.row(
+                        RowProblem(
+                            source: sample.source, kind: .malformed,
+                            reason: "the prompt is a text, expected a conversation: rows of texts "
+                                + "cannot say what of an answer tools have written"))
+                }
                 let first = isConversation ?? row.prompt.isConversation
                 isConversation = first
                 guard row.prompt.isConversation == first else {
@@ -138,7 +172,8 @@ public final class SamplingRun {
     ///
     /// - Throws: `RunError`, `RewardError`, `FormatError` if a file cannot be written, `DataError`.
     public func sample() throws -> SamplingResult {
-        var state = SamplingJournal.State(fingerprint: data.fingerprint)
+        var state = SamplingJournal.State(
+            fingerprint: data.fingerprint, template: data.template)
         switch start {
         case .finished(let summary):
             // The last thing that a run removes.
@@ -155,7 +190,8 @@ public final class SamplingRun {
         let journal = try SamplingJournal(path: folder.place(SamplingJournal.name), from: state)
         let log = try MetricsLog(
             path: folder.place("metrics.jsonl"), after: state.batches)
-        if let signal = try answer(from: &state, journal, log) {
+        let events = try EventLog.of(recipe, in: folder, after: state.batches)
+        if let signal = try answer(from: &state, journal, log, events) {
             return SamplingResult(
                 outcome: .interrupted(signal: signal, batches: state.batches), folder: folder.path,
                 measuredPeak: ProcessMemory.peak, isEarlier: false)
@@ -170,7 +206,8 @@ public final class SamplingRun {
     ///
     /// - Returns: The signal that asked to stop, if one did.
     private func answer(
-        from state: inout SamplingJournal.State, _ journal: SamplingJournal, _ log: MetricsLog
+        from state: inout SamplingJournal.State, _ journal: SamplingJournal, _ log: MetricsLog,
+        _ events: EventLog?
     ) throws -> Int32? {
         guard state.batches < plan.batches else { return nil }
         let loader = try data.data.loader(.training, from: state.cursor, epochs: 1)
@@ -180,12 +217,19 @@ public final class SamplingRun {
         var clock = StepClock()
         clock.restart()
         while state.batches < plan.batches {
-            if let signal = stopSignal() { return signal }
+            if let signal = stop.signal() { return signal }
             guard let loaded = try loader.next() else {
                 throw RunError.noMoreData(step: state.batches + 1)
             }
             let before = state.tokenCount
-            let (batch, groups) = try answered(loaded, behind: state, with: writer)
+            let batch: SampledBatch
+            let groups: [JudgedGroup]
+            do {
+                (batch, groups) = try answered(loaded, behind: state, with: writer)
+            } catch let interruption as Interruption {
+                // The journal knows nothing of it, so it is answered anew.
+                return interruption.signal
+            }
             state.batches = batch.number
             state.cursor = batch.cursor
             state.promptCount = batch.promptCount
@@ -203,6 +247,7 @@ public final class SamplingRun {
             try log.append(entry)
             try log.synchronise()
             try journal.append(batch)
+            try events?.append(entry)
             observe(.logged(entry))
             let earned = Moments(groups.flatMap(\.totals).filter(\.isFinite))
             observe(
@@ -221,7 +266,7 @@ public final class SamplingRun {
         return try RolloutWriter(
             model.model, recipe: recipe,
             endOfSequence: model.tokenizer.endOfGeneration.filter { Int($0) < size }.sorted(),
-            longestPrompt: longestPrompt, device: device)
+            longestPrompt: longestPrompt, desk: desk, stop: stop, device: device)
     }
 
     /// Writes and scores the answers to a batch of prompts.
@@ -232,15 +277,16 @@ public final class SamplingRun {
         var batch = SampledBatch()
         batch.number = state.batches + 1
         batch.cursor = loaded.cursor
-        let rollouts = try writer.groups(prompts, draw: UInt64(batch.number), version: 0)
-        let groups = try scorer.judged(
-            rollouts, prompts, modelScores: rewardModel?.scores(of: rollouts.map(\.group)))
+        let rollouts = try writer.groups(
+            prompts, draw: UInt64(batch.number), version: 0,
+            fault: scorer.note(fault:))
+        let groups = try scorer.judged(rollouts, prompts)
         let rule = AnswerSelection.Rule(recipe)
         for (index, group) in groups.enumerated() {
             guard case .prompt(let row) = prompts[index].companion else { continue }
             batch.prompts.append(
                 sampled(
-                    group, row, rule,
+                    group, row, prompts[index].source, rule,
                     isExample: state.promptCount + index < SampledExample.limit))
         }
         let answers = groups.flatMap(\.rollout.answers)
@@ -248,33 +294,43 @@ public final class SamplingRun {
         batch.tokenCount =
             state.tokenCount + groups.reduce(0) { $0 + $1.rollout.group.tokenCount }
         batch.answerCount = answers.count
-        batch.answerTokens = answers.reduce(0) { $0 + $1.tokens.count }
+        batch.answerTokens = answers.reduce(0) { $0 + $1.writtenCount }
         batch.cutCount = answers.count { !$0.hasEnded }
         return (batch, groups)
     }
 
     /// What stays of the answers to one prompt.
     private func sampled(
-        _ group: JudgedGroup, _ row: PromptColumns, _ rule: AnswerSelection.Rule, isExample: Bool
+        _ group: JudgedGroup, _ row: PromptColumns, _ source: SampleSource,
+        _ rule: AnswerSelection.Rule, isExample: Bool
     ) -> SampledPrompt {
-        let candidates = group.rollout.answers.enumerated().map { index, answer in
+        let written = group.rollout.answers
+        let answers = written.map { answer -> SampledAnswer? in
+            let text = scorer.text(answer.tokens)
+            guard let transcripts else { return SampledAnswer(text) }
+            return transcripts.turns(
+                of: answer, behind: group.rollout.prompt, row, source
+            ).map { SampledAnswer(text: text, turns: $0) }
+        }
+        let candidates = written.indices.map { index in
             AnswerSelection.Candidate(
-                text: scorer.text(answer.tokens),
+                text: scorer.text(written[index].tokens),
                 reward: rule.isScored ? group.totals[index] : nil,
-                isEligible: answer.hasEnded || !group.masksTruncated)
+                isEligible: answers[index] != nil
+                    && (written[index].hasEnded || !group.masksTruncated))
         }
         let selection = AnswerSelection(candidates, rule)
         var result = SampledPrompt()
-        result.samples = selection.kept.map {
-            row.learnable(candidates[$0].text, reward: candidates[$0].reward)
+        result.samples = selection.kept.compactMap { place in
+            answers[place].map { row.learnable($0, reward: candidates[place].reward) }
         }
         if let pair = selection.pair, let better = candidates[pair.chosen].reward,
-            let worse = candidates[pair.rejected].reward
+            let worse = candidates[pair.rejected].reward, let chosen = answers[pair.chosen],
+            let rejected = answers[pair.rejected]
         {
-            result.pair = row.preference(
-                chosen: (candidates[pair.chosen].text, better),
-                rejected: (candidates[pair.rejected].text, worse))
+            result.pair = row.preference(chosen: (chosen, better), rejected: (rejected, worse))
         }
+        if transcripts != nil { result.unrendered = answers.count { $0 == nil } }
         result.rewards = rule.isScored ? group.totals : []
         result.duplicates = selection.duplicates
         if isExample { result.example = SampledExample(prompt: row.text, candidates) }
@@ -290,17 +346,23 @@ public final class SamplingRun {
             recipe.hasRewards ? GroupAdvantage.drGRPO.evaluated(groups.map(\.totals)) : nil)
         let answers = Double(max(1, batch.answerCount))
         let prompts = Double(max(1, batch.prompts.count))
-        return [
+        func share(_ count: (SampledPrompt) -> Int) -> JSONOutput {
+            .double(Double(batch.prompts.reduce(0) { $0 + count($1) }) / answers)
+        }
+        var metrics: [(key: String, value: JSONOutput)] = [
             ("num_prompts", .integer(batch.promptCount)),
             ("num_tokens", .integer(batch.tokenCount)),
-        ] + scorer.metrics.map { ($0.name, .double($0.value)) } + [
+        ]
+        metrics += scorer.metrics.map { ($0.name, .double($0.value)) }
+        metrics += [
             ("samples/kept_ratio", .double(Double(kept.reduce(0, +)) / answers)),
             ("samples/prompt_ratio", .double(Double(kept.count { $0 > 0 }) / prompts)),
-            (
-                "samples/duplicate_ratio",
-                .double(Double(batch.prompts.reduce(0) { $0 + $1.duplicates }) / answers)
-            ),
+            ("samples/duplicate_ratio", share(\.duplicates)),
         ]
+        if transcripts != nil {
+            metrics.append(("samples/unrendered_ratio", share { $0.unrendered ?? 0 }))
+        }
+        return metrics
     }
 
     // MARK: - Files
@@ -309,7 +371,8 @@ public final class SamplingRun {
     private func finish() throws -> SamplingSummary {
         let path = folder.place(SamplingJournal.name)
         let summary = try SamplingSummary(
-            journal: path, recipe: recipe, fingerprint: data.fingerprint)
+            journal: path, recipe: recipe, fingerprint: data.fingerprint,
+            template: data.template)
         guard summary.batches == plan.batches else {
             throw FormatError.badValue(
                 file: path, key: "batch", found: "\(summary.batches) batches",

@@ -63,4 +63,13 @@ enum SamplingStart {
         case .finished(let summary): summary.fingerprint
         }
     }
+
+    /// Of what rendered these, if the folder says so.
+    var template: TemplateDigest? {
+        switch self {
+        case .anew: nil
+        case .behind(let state): state.template
+        case .finished(let summary): summary.template
+        }
+    }
 }

@@ -16,6 +16,8 @@ public struct SamplingSummary: Sendable {
     public private(set) var promptsWithSamples = 0
     /// Answers that were dropped because they say what a kept one says.
     public private(set) var duplicates = 0
+    /// Answers that were dropped because no row of messages would render to them; nil without tools.
+    public private(set) var unrendered: Int?
     /// Rows of `pairs.jsonl`; nil if none were asked for.
     public private(set) var pairs: Int?
     /// Mean over all answers that have a reward; nil if none has.
@@ -32,6 +34,8 @@ public struct SamplingSummary: Sendable {
     public private(set) var tokens = 0
     /// Of the data; another value means other data.
     let fingerprint: String
+    /// What rendered them; nil in files that do not say.
+    let template: TemplateDigest?
 
     /// Share of the prompts with an answer that was kept.
     public var keptShare: Double { Double(promptsWithSamples) / Double(max(1, prompts)) }
@@ -44,9 +48,13 @@ public struct SamplingSummary: Sendable {
     ///
     /// - Parameter generations: Answers to each prompt.
     /// - Throws: `FormatError` if a line is not what was written.
-    init(journal: String, recipe: Recipe, fingerprint: String) throws {
+    init(
+        journal: String, recipe: Recipe, fingerprint: String, template: TemplateDigest?
+    ) throws {
         self.fingerprint = fingerprint
+        self.template = template
         pairs = recipe.sampling.writesPairs ? 0 : nil
+        unrendered = recipe.alignment.tools.isEmpty ? nil : 0
         var best = BestOfN(generations: recipe.alignment.generations)
         var (rewardSum, rewarded, answerTokens, cut) = (0.0, 0, 0, 0)
         try SamplingJournal.forEachBatch(journal) { batch in
@@ -61,6 +69,8 @@ public struct SamplingSummary: Sendable {
                 samples += kept
                 promptsWithSamples += kept > 0 ? 1 : 0
                 duplicates += try prompt.int("duplicates")
+                let lost = try prompt.optionalInt("unrendered") ?? 0
+                unrendered = unrendered.map { $0 + lost }
                 if prompt["pair"] != nil { pairs = pairs.map { $0 + 1 } }
                 let rewards = try prompt.array("rewards").compactMap(\.double)
                 rewardSum = rewards.reduce(rewardSum, +)
@@ -86,7 +96,8 @@ public struct SamplingSummary: Sendable {
             ("batches", .integer(batches)), ("samples", .integer(samples)),
             ("prompts_with_samples", .integer(promptsWithSamples)),
             ("kept_ratio", .double(keptShare)), ("duplicates", .integer(duplicates)),
-            ("pairs", .number(pairs)), ("mean_reward", meanReward.map { .double($0) } ?? .null),
+            ("unrendered", .number(unrendered)), ("pairs", .number(pairs)),
+            ("mean_reward", meanReward.map { .double($0) } ?? .null),
             (
                 "best_of",
                 .array(bestOf.map { ["n": .integer($0.count), "reward": .double($0.reward)] })
@@ -97,8 +108,11 @@ public struct SamplingSummary: Sendable {
     }
 
     func write(to path: String) throws {
-        let own: JSONOutput = ["version": 1, "data_fingerprint": .string(fingerprint)]
-        let file = JSONOutput.object(fields + [("yuyan", own)])
+        var own: [(key: String, value: JSONOutput)] = [
+            ("version", 1), ("data_fingerprint", .string(fingerprint)),
+        ]
+        if let template { own.append(("template", template.json)) }
+        let file = JSONOutput.object(fields + [("yuyan", .object(own))])
         try writeAtomically(path) { try $0.write(file.indented + "\n") }
     }
 
@@ -107,13 +121,16 @@ public struct SamplingSummary: Sendable {
     /// - Throws: `FormatError` naming file and key.
     init(path: String) throws {
         let root = try JSONDocument(path: path).root
-        fingerprint = try root.object("yuyan").string("data_fingerprint")
+        let own = try root.object("yuyan")
+        fingerprint = try own.string("data_fingerprint")
+        template = try TemplateDigest(in: own)
         prompts = try root.int("prompts")
         answers = try root.int("answers")
         batches = try root.int("batches")
         samples = try root.int("samples")
         promptsWithSamples = try root.int("prompts_with_samples")
         duplicates = try root.int("duplicates")
+        unrendered = try root.optionalInt("unrendered")
         pairs = try root.optionalInt("pairs")
         meanReward = try root.optionalDouble("mean_reward")
         bestOf = try root.array("best_of").map { (try $0.int("n"), try $0.double("reward")) }

@@ -18,12 +18,16 @@ public struct RecipeTools: Sendable, Hashable {
 
     /// Builds the tools; programs are looked for, not started.
     ///
-    /// - Parameter place: The recipe, or file and line of the key, for messages.
+    /// - Parameters:
+    ///   - place: The recipe, or file and line of the key, for messages.
+    ///   - host: When programs are to be ended, and whether they may be started.
     /// - Throws: `RecipeError` naming the entry and its key.
-    func set(place: String) throws(RecipeError) -> ToolSet {
+    func set(
+        place: String, host: RewardHost = RewardHost()
+    ) throws(RecipeError) -> ToolSet {
         var tools: [any RunnableTool] = []
         for node in nodes {
-            let tool = try Self.tool(node, place: place)
+            let tool = try Self.tool(node, place: place, host: host)
             guard !tools.contains(where: { $0.offer.name == tool.offer.name }) else {
                 throw .badValue(
                     place: Self.place(place, node), key: Self.key,
@@ -40,7 +44,7 @@ public struct RecipeTools: Sendable, Hashable {
     }
 
     private static func tool(
-        _ node: YAMLNode, place: String
+        _ node: YAMLNode, place: String, host: RewardHost
     ) throws(RecipeError) -> any RunnableTool {
         let place = Self.place(place, node)
         var entries: [YAMLNode.Entry] = []
@@ -63,7 +67,8 @@ public struct RecipeTools: Sendable, Hashable {
                 expected: "names or mappings")
         }
         var settings = RewardSettings(
-            list: key, kind: name, label: name, place: place, entries: entries, known: ["name"])
+            list: key, kind: name, label: name, place: place, host: host, entries: entries,
+            known: ["name"])
         let tool: any RunnableTool
         if entries.contains(where: { $0.key == "program" }) {
             tool = try program(name, &settings)
@@ -107,11 +112,12 @@ public struct RecipeTools: Sendable, Hashable {
             }
             parameters = root
         }
-        return ProgramTool(
+        let tool = ProgramTool(
             offer: Tool(name: name, summary: description, parameters: parameters),
             program: try LineProgram(
                 &settings, example: "./\(name).py", limits: ProgramTool.limits,
                 wording: ProgramTool.wording))
+        return settings.host.isDry ? UnaskedTool(offer: tool.offer) : tool
     }
 }
 

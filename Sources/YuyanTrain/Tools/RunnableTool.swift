@@ -8,6 +8,13 @@ protocol RunnableTool: Sendable {
 
     /// One reply to each call, in order; what goes wrong is a reply too.
     func replies(to calls: [AskedCall]) -> [ToolReply]
+
+    /// Whether its replies are its own; not in a dry run that does not start it.
+    var isAsked: Bool { get }
+}
+
+extension RunnableTool {
+    var isAsked: Bool { true }
 }
 
 /// A call with what its tool may look at.

@@ -12,6 +12,7 @@ struct ToolDesk: Sendable {
     private let tokenLimit: Int
     private let faults: ToolFaultPolicy
     private let set: ToolSet
+    private let stop: StopRequest
     private let tokenizer: Tokenizer
     private let chat: ChatRenderer?
     private let variables: [String: TemplateValue]
@@ -19,23 +20,29 @@ struct ToolDesk: Sendable {
     private let vocabularySize: Int
     private let makeReader: TurnReaderMaker
 
-    /// - Parameter vocabularySize: Rows of the model's embedding.
+    /// - Parameters:
+    ///   - vocabularySize: Rows of the model's embedding.
+    ///   - host: When programs are to be ended, and whether they may be started.
     /// - Throws: `RecipeError` naming a tool and its key.
     init(
         _ recipe: Recipe, tokenizer: Tokenizer, template: ChatTemplate?, vocabularySize: Int,
-        place: String, makeReader: @escaping TurnReaderMaker
+        place: String, host: RewardHost = RewardHost(), makeReader: @escaping TurnReaderMaker
     ) throws(RecipeError) {
         let options = DataOptions(recipe)
         rounds = recipe.alignment.toolRounds
         tokenLimit = recipe.alignment.toolTokens
         faults = recipe.alignment.toolFaults
-        set = try recipe.alignment.tools.set(place: place)
+        set = try recipe.alignment.tools.set(place: place, host: host)
+        stop = host.stop
         self.tokenizer = tokenizer
         chat = template.map { ChatRenderer(tokenizer: tokenizer, template: $0) }
         (variables, date) = (options.variables, options.date)
         self.vocabularySize = vocabularySize
         self.makeReader = makeReader
     }
+
+    /// Names of the tools that a dry run does not start.
+    var unasked: [String] { self.set.unasked }
 
     /// Refuses a template or a limit that leaves tools no words.
     ///
@@ -88,7 +95,7 @@ struct ToolDesk: Sendable {
     ///   - version: Updates of the weights so far.
     ///   - note: Gets a line for each tool that failed.
     /// - Returns: Those of them that can go on; the others are over.
-    /// - Throws: `RunError.toolFailed` under `tool_faults: stop`.
+    /// - Throws: `RunError.toolFailed` under `tool_faults: stop`; `Interruption`.
     func answer(
         _ episodes: inout [Episode], _ open: [Int], version: Int, note: (String) -> Void
     ) throws -> [Int] {
@@ -96,6 +103,8 @@ struct ToolDesk: Sendable {
             episodes[index].calls.map { (call: $0, columns: episodes[index].row.columns) }
         }
         let replies = set.replies(to: asked)
+        // What was asked to stop may have answered anything.
+        try stop.check()
         var (first, goingOn) = (0, [Int]())
         for index in open {
             let episode = episodes[index]

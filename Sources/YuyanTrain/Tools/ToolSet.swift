@@ -8,6 +8,9 @@ struct ToolSet: Sendable {
     /// What the model is told of them.
     var offers: [Tool] { tools.map(\.offer) }
 
+    /// Names of those that a dry run does not start.
+    var unasked: [String] { tools.filter { !$0.isAsked }.map(\.offer.name) }
+
     /// One reply to each call, in order; each tool is asked once, for all of its calls.
     func replies(
         to calls: [(call: ToolCall, columns: [(key: String, value: JSONCursor)])]

@@ -173,13 +173,7 @@ struct MemoryEstimate {
     ) {
         self.context = context
         self.chunk = min(chunk, context)
-        weights = tensors.reduce(0) { sum, tensor in
-            let packed =
-                tensor.shape.count == 2
-                ? tensor.elementType.packedByteCount(
-                    rows: tensor.shape[0], columns: tensor.shape[1]) : nil
-            return sum + (packed ?? tensor.elementCount * 4)
-        }
+        weights = tensors.packedByteCount
         let perToken =
             4 * shape.width + 3 * shape.heads * shape.headDimension
             + 3 * shape.keyValueHeads * shape.headDimension + 4 * shape.hiddenWidth

@@ -27,6 +27,9 @@ struct Serve: ParsableCommand {
             The page at / chats and shows the engine at work; /metrics is for Prometheus, /health for \
             load balancers: 503 while the model loads and while the server drains, 200 otherwise.
 
+            A reward model (what `yuyan train` writes with stage: rm) scores texts at /v1/score: an adapter \
+            by its --adapter name, a whole one as --model, which then answers nothing else but /v1/embeddings.
+
             Every request gets the bits that it would get alone, however many run at once. When the \
             queue is full, requests are answered with 429 and Retry-After.
 
@@ -65,8 +68,10 @@ struct Serve: ParsableCommand {
                     command.say(command.welcome(model, at: address), in: http)
                     guard command.server.logFormat == .text else { return }
                     let key = command.server.keyHeader(environmentKey: environmentKey)
-                    Terminal.write(
-                        "try: " + Self.example(at: address, model: model.modelID, key: key) + "\n")
+                    let scores = (model.handler as? Service)?.scoresTexts ?? false
+                    let example = Self.example(
+                        at: address, model: model.modelID, key: key, scores: scores)
+                    Terminal.write("try: " + example + "\n")
                 })
         }
     }
@@ -79,7 +84,7 @@ struct Serve: ParsableCommand {
 
     /// Loads the model and puts engine and service on top of it.
     private func served(observer: any ServiceObserver, in http: Server) throws -> ServedModel {
-        let loaded = try LoadedModel(model, device: compute.device())
+        let loaded = try LoadedModel(model, device: compute.device(), mayScore: true)
         let name = modelName ?? Self.name(of: model)
         let draft = try engine.draftModel.map { try LoadedModel($0, device: loaded.device) }
         if let draft { try loaded.checkVocabulary(of: draft) }
@@ -128,11 +133,20 @@ struct Serve: ParsableCommand {
     }
 
     /// A command that asks the server something.
-    static func example(at address: String, model: String, key: String) -> String {
-        """
-        curl \(address)/v1/chat/completions -H 'content-type: application/json'\(key) \
-        -d '{"model": "\(model)", "messages": [{"role": "user", "content": "Hello"}]}'
-        """
+    ///
+    /// - Parameter scores: Whether the model scores texts instead of writing them.
+    static func example(
+        at address: String, model: String, key: String, scores: Bool = false
+    ) -> String {
+        scores
+            ? """
+            curl \(address)/v1/score -H 'content-type: application/json'\(key) \
+            -d '{"model": "\(model)", "messages": ["Hello"]}'
+            """
+            : """
+            curl \(address)/v1/chat/completions -H 'content-type: application/json'\(key) \
+            -d '{"model": "\(model)", "messages": [{"role": "user", "content": "Hello"}]}'
+            """
     }
 }
 
@@ -169,6 +183,6 @@ extension LoadedModel {
         let template = try tokenizer.chatTemplate.map { try ChatTemplate(source: $0, name: path) }
         return ServedText(
             tokenizer: tokenizer, template: template, modelID: modelID, created: time(nil),
-            trainedContext: decoder.shape.contextLength)
+            trainedContext: decoder.shape.contextLength, score: score)
     }
 }

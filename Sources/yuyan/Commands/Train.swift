@@ -13,6 +13,7 @@ struct Train: ParsableCommand {
               yuyan train recipe.yaml --learning_rate 1e-4 --output_dir out/second
               yuyan train --model_name_or_path smollm2-135m --dataset chats.jsonl --output_dir out
               yuyan train recipe.yaml --dry-run
+              yuyan train recipe.yaml --do_train false --eval_dataset held-out.jsonl --output_dir out/eval
 
             A recipe is YAML or JSON with the keys of LLaMA-Factory's recipes; flags of the same names \
             win. --help-keys lists all keys with their defaults. The smallest recipe:
@@ -26,9 +27,12 @@ struct Train: ParsableCommand {
             where the run stopped, to the same bits, also after kill -9.
 
             --json prints {outcome, step, output_dir, checkpoint, loss, eval_loss, seconds, \
-            memory_predicted, memory_peak, verdict}; with --dry-run {trainable_parameters, \
-            total_parameters, steps, tokens_per_second, seconds, memory_predicted, memory, warnings}. \
-            Warnings are settings that are known to fail together (docs/lint.md); they stop nothing.
+            memory_predicted, memory_peak, verdict}, where outcome is finished, stopped_early, evaluated \
+            or interrupted; with --dry-run {trainable_parameters, total_parameters, steps, \
+            tokens_per_second, seconds, memory_predicted, memory, warnings, not_asked}. \
+            Warnings are settings that are known to fail together (docs/lint.md); they stop nothing. \
+            A dry run looks for the programs of rewards and tools and for judges, and starts none; \
+            not_asked names them.
 
             With `stage: sample` nothing is trained: the model answers each prompt of the data \
             num_generations times, reward_funcs score the answers, and output_dir gets the best as \
@@ -38,10 +42,11 @@ struct Train: ParsableCommand {
                 --reward_funcs '[arithmetic]' --num_generations 8 --output_dir out/samples
 
             Its --json prints {outcome, output_dir, seconds, memory_peak}, then summary.json's \
-            {prompts, answers, batches, samples, prompts_with_samples, kept_ratio, duplicates, pairs, \
-            mean_reward, best_of: [{n, reward}], judged_prompts, mean_length, clipped_ratio, \
-            num_tokens}, or {batches} if it was interrupted; with --dry-run {prompts, batches, \
-            num_generations, tokens_per_second, batch_seconds, seconds, memory_predicted, memory}.
+            {prompts, answers, batches, samples, prompts_with_samples, kept_ratio, duplicates, \
+            unrendered, pairs, mean_reward, best_of: [{n, reward}], judged_prompts, mean_length, \
+            clipped_ratio, num_tokens}, or {batches} if it was interrupted; with --dry-run {prompts, \
+            batches, num_generations, tokens_per_second, batch_seconds, seconds, memory_predicted, \
+            memory, not_asked}.
             """)
 
     @Argument(

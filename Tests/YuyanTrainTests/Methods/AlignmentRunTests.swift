@@ -10,61 +10,24 @@ import YuyanText
 
 @Suite("Runs that learn from judged answers")
 struct AlignmentRunTests {
-    private let folder = TemporaryFolder()
-    private let model = Goldens.path("models/gguf/llama-gqa.gguf")
-
-    private static let pairs = (0..<12).map {
-        #"{"prompt": "abc \#($0)", "chosen": " de \#($0 * 7 % 10)", "rejected": " fg \#($0 % 3) h"}"#
-    }
-    private static let verdicts = (0..<12).map {
-        #"{"prompt": "abc \#($0)", "completion": " de \#($0 * 7 % 10)", "label": \#($0 % 2 == 0)}"#
-    }
-    private static let steps = (0..<12).map {
-        #"{"prompt": "abc \#($0)", "completions": ["de", "f \#($0)"], "labels": [true, \#($0 % 2 == 0)]}"#
-    }
-    private static let prompts = (0..<12).map { #"{"prompt": "abc \#($0)", "answer": "e"}"# }
-
-    private static func rows(_ stage: String) -> [String] {
-        switch stage {
-        case "kto": verdicts
-        case "prm": steps
-        case "grpo", "rloo", "reinforce++", "ppo": prompts
-        default: pairs
-        }
-    }
+    private let runs = AlignmentRuns()
+    private var folder: TemporaryFolder { runs.folder }
+    private var model: String { runs.model }
 
     private func source(_ output: String, _ stage: String, _ flags: [String]) throws -> RecipeSource
     {
-        let rows = Self.rows(stage).joined(separator: "\n") + "\n"
-        let data = folder.file("\(stage).jsonl", Array(rows.utf8))
-        let rewards =
-            Self.rows(stage) == Self.prompts
-            ? [
-                "--reward_funcs", "[{name: regex, pattern: \"[a-m]\", mode: search}]",
-                "--num_generations", "4", "--max_completion_length", "8",
-            ] : []
-        return try RecipeSource(
-            arguments: [
-                "--model_name_or_path", model, "--output_dir", folder.path + "/" + output,
-                "--stage", stage, "--dataset", data, "--lora_rank", "2", "--learning_rate", "1e-2",
-                "--per_device_train_batch_size", "2", "--max_steps", "3", "--save_steps", "1",
-                "--logging_steps", "1", "--report_samples", "0", "--threads", "2", "--report_to",
-                "none",
-            ] + rewards + flags)
+        try runs.source(output, stage, flags)
     }
 
     @discardableResult
     private func train(
         _ output: String, _ stage: String, _ flags: [String] = [], stopAfter polls: Int? = nil
     ) throws -> RunOutcome {
-        var left = polls ?? .max
-        return try TrainingRun(
-            source(output, stage, flags), modelPath: model,
-            stopSignal: {
-                left -= 1
-                return left < 0 ? 2 : nil
-            }, observe: { _ in }
-        ).train().outcome
+        try runs.train(output, stage, flags, stopAfter: polls)
+    }
+
+    private func refusal(_ stage: String, _ flags: [String]) -> String {
+        runs.refusal(stage, flags)
     }
 
     private func log(_ output: String) throws -> [[String: Double]] {
@@ -107,6 +70,7 @@ struct AlignmentRunTests {
         "go on to the same bytes, wherever they were stopped",
         arguments: [
             ("dpo", ["--finetuning_type", "full"]), ("grpo", []),
+            ("grpo", ["--beta", "0.1", "--val_size", "3", "--eval_steps", "1"]),
             ("grpo", ["--num_iterations", "2", "--max_steps", "5"]), ("kto", []),
             ("ppo", ["--ppo_epochs", "2", "--max_steps", "5", "--ppo_target", "6"]),
         ])
@@ -175,7 +139,8 @@ struct AlignmentRunTests {
     @Test("a reward model's scores are those that it was evaluated with, and are rewards")
     func rewardModel() throws {
         // Of two lengths: where all are alike there is no bias to speak of.
-        let rows = Self.pairs + [#"{"prompt": "a", "chosen": " de 1 2 3", "rejected": " fg"}"#]
+        let longer = #"{"prompt": "a", "chosen": " de 1 2 3", "rejected": " fg"}"#
+        let rows = AlignmentRuns.pairs + [longer]
         let pairs = folder.file("judged.jsonl", Array((rows.joined(separator: "\n") + "\n").utf8))
         try train(
             "judge", "rm", ["--eval_dataset", pairs, "--max_steps", "6", "--val_size", "0"])
@@ -198,7 +163,7 @@ struct AlignmentRunTests {
         let loader = try data.loader(.training, epochs: 1)
         var scores: [[Double]] = []
         while let loaded = try loader.next() {
-            scores += judge.scores(
+            scores += try judge.scores(
                 of: loaded.batch.samples.compactMap(PreferencePair.init).map(\.group))
         }
         let margins = scores.map { $0[0] - $0[1] }
@@ -266,6 +231,63 @@ struct AlignmentRunTests {
         let misspelt = reward.replacing("answer", with: "anwser")
         #expect(refusal("grpo", ["--reward_funcs", misspelt]).contains("nearest: answer"))
         #expect(itemNames(in: folder.path + "/refused").isEmpty)
+    }
+
+    @Test("the frozen base of the model in training may judge, through an adapter or not")
+    func ownJudge() throws {
+        let template = folder.file("chat.jinja", Array(DataFixture.chatML.utf8))
+        let judge = "name: judge, model: self, reason: 0, scale: [0, 1], prompt: '{completion}'"
+        let flags = ["--template", template, "--max_completion_length", "4"]
+        try train("own", "grpo", flags + ["--reward_funcs", "[{\(judge)}]"])
+        // The same weights in a second model.
+        let other = judge.replacing("self", with: model) + ", template: \(template)"
+        try train("other", "grpo", flags + ["--reward_funcs", "[{\(other)}]"])
+        let log = try log("own")
+        #expect(try self.log("other") == log)
+        #expect(log.compactMap { $0["rewards/judge/mean"] }.count == 3)
+
+        try train("first", "dpo", ["--max_steps", "8", "--learning_rate", "5e-2"])
+        let adapted = "[{\(judge), adapter: \(folder.path)/first}]"
+        try train("adapted", "grpo", flags + ["--reward_funcs", adapted])
+        let first = try #require(try self.log("adapted").first?["rewards/judge/mean"])
+        #expect(first != log.first?["rewards/judge/mean"])
+
+        let own = "[{\(judge)}]"
+        let full = refusal("grpo", ["--reward_funcs", own, "--finetuning_type", "full"])
+        #expect(full.contains("reward_funcs.judge.model") && full.contains("'self'"), "\(full)")
+        let missing = refusal("grpo", ["--reward_funcs", "[{\(judge), adapter: /no/such}]"])
+        #expect(missing.contains("reward_funcs.judge.adapter"), "\(missing)")
+    }
+
+    @Test("a judge's memory is predicted, and a dry run neither loads it nor starts programs")
+    func foreignRewards() throws {
+        let judge = try JudgeFixture()
+        let script = folder.file(
+            "touch.sh", Array("#!/bin/sh\ntouch \(folder.path)/touched\ncat\n".utf8))
+        func memory(_ reward: String) throws -> Int {
+            var notes: [String] = []
+            let run = try TrainingRun(
+                source("dry", "grpo", ["--reward_funcs", reward, "--dynamic_sampling", "3"]),
+                modelPath: model, isDry: true
+            ) { if case .note(let line) = $0 { notes.append(line) } }
+            #expect(run.summary.notAsked == ["judge", "program"])
+            #expect(notes.contains { $0.contains("judge, program are there") }, "\(notes)")
+            #expect(try run.timed().tokensPerSecond > 0)
+            return run.summary.memory.parts.first { $0.key == "judges" }?.bytes ?? 0
+        }
+        let program = "{program: /bin/sh, arguments: [\(script)]}"
+        let other = try memory("[{name: judge, model: \(judge.path), reason: 0}, \(program)]")
+        let own = try memory("[{name: judge, model: self, reason: 0}, \(program)]")
+        #expect(own == JudgeModel.keyValueBytes)
+        let size = try Checkpoint(path: judge.path).tensors.packedByteCount
+        #expect(other == own + size && size > 1 << 20)
+        #expect(!folder.names.contains("touched") && !folder.names.contains("dry"))
+        let broken = folder.file("broken.gguf", Array("no model".utf8))
+        let unreadable = refusal(
+            "grpo", ["--reward_funcs", "[{name: judge, model: \(broken)}]"])
+        #expect(unreadable.contains("reward_funcs.judge.model"), "\(unreadable)")
+        let missing = refusal("grpo", ["--reward_funcs", "[{program: /no/such/program}]"])
+        #expect(missing.contains("/no/such/program"))
     }
 
     @Test("the reference is the model that training began from")
@@ -374,15 +396,6 @@ struct AlignmentRunTests {
         }
     }
 
-    private func refusal(_ stage: String, _ flags: [String]) -> String {
-        do {
-            try train("refused", stage, flags)
-            return ""
-        } catch {
-            return "\(error)"
-        }
-    }
-
     @Test("warn of what the data show, before the first step")
     func warns() throws {
         func warnings(_ stage: String, _ flags: [String]) throws -> [String] {
@@ -396,10 +409,9 @@ struct AlignmentRunTests {
             #expect(notes.filter { $0.hasPrefix("lint ") } == lines)
             return run.summary.warnings.map(\.name)
         }
+        let liked = AlignmentRuns.verdicts.filter { $0.contains("true") }
         let good = folder.file(
-            "good.jsonl",
-            Array(
-                (Self.verdicts.filter { $0.contains("true") }.joined(separator: "\n") + "\n").utf8))
+            "good.jsonl", Array((liked.joined(separator: "\n") + "\n").utf8))
         let rate = ["--learning_rate", "1e-5"]
         #expect(try warnings("kto", rate) == [])
         #expect(try warnings("kto", rate + ["--dataset", good]) == ["kto-one-sided"])

@@ -70,29 +70,42 @@ struct DynamicSamplingTests {
         let run = PolicyRun()
         let flags =
             run.scripted(11) { $0 % 3 == 1 } + [
-                "--dynamic_sampling", "2", "--num_iterations", "2", "--max_steps", "8",
+                "--dynamic_sampling", "2", "--num_iterations", "2", "--lr_scheduler_type",
+                "constant", "--max_steps",
             ]
         let end = RunOutcome.finished(step: 8)
-        #expect(try run.train("whole", "grpo", flags).outcome == end)
+        #expect(try run.train("whole", "grpo", flags + ["8"]).outcome == end)
         let weights = try run.folder.bytes("whole/adapter_model.safetensors")
+        let state = try run.folder.bytes("whole/trainer_state.json")
         let log = try run.log("whole")
         let drawn = log.compactMap { $0["dynamic_sampling/drawn_groups"] }
         #expect(drawn.count == 4 && drawn.contains { $0 > 2 }, "\(drawn)")
-        var stops = 0
-        for polls in 8..<20 {
-            let name = "cut\(polls)"
-            if try run.train(name, "grpo", flags, stopAfter: polls).outcome == end { continue }
-            stops += 1
-            #expect(try run.train(name, "grpo", flags).outcome == end)
-            #expect(try run.log(name) == log)
-            #expect(try run.folder.bytes("\(name)/adapter_model.safetensors") == weights)
+        func goesOn(_ name: String) throws {
+            #expect(try run.train(name, "grpo", flags + ["8"]).outcome == end, "\(name)")
+            #expect(try run.log(name) == log, "\(name)")
             #expect(
-                try run.folder.bytes("\(name)/trainer_state.json")
-                    == run.folder.bytes("whole/trainer_state.json"))
+                try run.folder.bytes("\(name)/adapter_model.safetensors") == weights, "\(name)")
+            #expect(try run.folder.bytes("\(name)/trainer_state.json") == state, "\(name)")
         }
-        #expect(stops > 6)
+        // Behind every step, those between two steps on one set among them.
+        for step in 1..<8 {
+            let name = "ended\(step)"
+            try run.train(name, "grpo", flags + ["\(step)"])
+            try goesOn(name)
+        }
+        // Within steps, while answers are written too.
+        var stops = 0
+        for polls in stride(from: 8, to: 48, by: 5) {
+            let name = "cut\(polls)"
+            if try run.train(name, "grpo", flags + ["8"], stopAfter: polls).outcome == end {
+                continue
+            }
+            stops += 1
+            try goesOn(name)
+        }
+        #expect(stops > 2)
         for threads in ["1", "3"] {
-            try run.train(threads, "grpo", flags + ["--threads", threads])
+            try run.train(threads, "grpo", flags + ["8", "--threads", threads])
             #expect(try run.log(threads) == log)
             #expect(try run.folder.bytes("\(threads)/adapter_model.safetensors") == weights)
         }

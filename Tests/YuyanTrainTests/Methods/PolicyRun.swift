@@ -4,12 +4,12 @@ import YuyanFormats
 
 @testable import YuyanTrain
 
-/// Runs of seconds that learn from rewards of their answers, over a tiny golden model.
+/// Short runs that learn from rewards, with what they say, on rows and by a program of one's own.
 final class PolicyRun {
-    let folder = TemporaryFolder()
-    private let model = Goldens.path("models/gguf/llama-gqa.gguf")
-    /// Rows of the data.
-    var prompts = (0..<12).map { #"{"prompt": "abc \#($0)", "answer": "e"}"# }
+    private let runs = AlignmentRuns()
+    var folder: TemporaryFolder { runs.folder }
+    /// Rows of the data; nil for the usual ones.
+    private var rows: [String]?
 
     /// What came of a run, with the lines that it said.
     struct Result {
@@ -21,24 +21,16 @@ final class PolicyRun {
     func train(
         _ output: String, _ stage: String, _ flags: [String], stopAfter polls: Int? = nil
     ) throws -> Result {
-        let data = folder.file(
-            "\(output).jsonl", Array((prompts.joined(separator: "\n") + "\n").utf8))
-        let source = try RecipeSource(
-            arguments: [
-                "--model_name_or_path", model, "--output_dir", folder.path + "/" + output,
-                "--stage", stage, "--dataset", data, "--lora_rank", "2", "--learning_rate", "1e-2",
-                "--per_device_train_batch_size", "2", "--max_steps", "3", "--save_steps", "1",
-                "--logging_steps", "1", "--report_samples", "0", "--threads", "2", "--report_to",
-                "none", "--reward_funcs", "[{name: regex, pattern: \"[a-m]\", mode: search}]",
-                "--num_generations", "4", "--max_completion_length", "8",
-            ] + flags)
-        var (left, notes) = (polls ?? .max, [String]())
+        var data: [String] = []
+        if let rows {
+            let bytes = Array((rows.joined(separator: "\n") + "\n").utf8)
+            data = ["--dataset", folder.file("rows.jsonl", bytes)]
+        }
+        let late = LateSignal(after: polls)
+        var notes: [String] = []
         let run = try TrainingRun(
-            source, modelPath: model,
-            stopSignal: {
-                left -= 1
-                return left < 0 ? 2 : nil
-            },
+            runs.source(output, stage, data + flags), modelPath: runs.model,
+            stopSignal: { late.signal },
             observe: { event in
                 if case .note(let line) = event { notes.append(line) }
             })
@@ -48,14 +40,7 @@ final class PolicyRun {
 
     func log(_ output: String) throws -> [[String: Double]] { try folder.loggedNumbers(output) }
 
-    func refusal(_ stage: String, _ flags: [String]) -> String {
-        do {
-            try train("refused", stage, flags)
-            return ""
-        } catch {
-            return "\(error)"
-        }
-    }
+    func refusal(_ stage: String, _ flags: [String]) -> String { runs.refusal(stage, flags) }
 
     /// Makes rows of which only some can be told apart by their answers, and a program that scores
     /// these by turns, all others the same, and writes down which rows it was asked about.
@@ -63,7 +48,7 @@ final class PolicyRun {
     /// - Parameter live: Numbers of the rows whose answers differ.
     /// - Returns: Flags for the run.
     func scripted(_ count: Int, live: (Int) -> Bool) -> [String] {
-        prompts = (0..<count).map {
+        rows = (0..<count).map {
             #"{"prompt": "abc \#($0)", "number": \#($0), "kind": "zz-\#(live($0) ? "live" : "dull")"}"#
         }
         let script = folder.file(

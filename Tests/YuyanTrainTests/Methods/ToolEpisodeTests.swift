@@ -34,18 +34,7 @@ struct ToolEpisodeTests {
     private let folder = TemporaryFolder()
     private let model: String
 
-    /// The golden model with a context that holds descriptions of tools.
-    init() throws {
-        let file = try MappedFile(path: Goldens.path("models/gguf/llama-gqa.gguf"))
-        var bytes = file.withUnsafeBytes(in: 0..<file.count) { Array($0) }
-        let key = Array("llama.context_length".utf8) + [4, 0, 0, 0]
-        let start = try #require(
-            bytes.indices.first { bytes[$0...].starts(with: key) })
-        let place = start + key.count
-        try #require(Array(bytes[place..<place + 4]) == [128, 0, 0, 0])
-        bytes[place + 1] = 8
-        model = folder.file("roomy.gguf", bytes)
-    }
+    init() throws { model = try folder.roomyModel() }
 
     private static let chats = (0..<8).map {
         #"{"prompt": [{"role": "user", "content": "abc \#($0)"}], "answer": "e"}"#
@@ -56,7 +45,15 @@ struct ToolEpisodeTests {
         _ output: String, _ stage: String, rows: [String] = texts, _ flags: [String],
         stopAfter polls: Int? = nil, notes: ((String) -> Void)? = nil
     ) throws -> RunOutcome {
-        var left = polls ?? .max
+        try prepared(output, stage, rows: rows, flags, stopAfter: polls, notes: notes)
+            .train().outcome
+    }
+
+    private func prepared(
+        _ output: String, _ stage: String, rows: [String] = texts, _ flags: [String],
+        stopAfter polls: Int? = nil, notes: ((String) -> Void)? = nil
+    ) throws -> TrainingRun {
+        let late = LateSignal(after: polls)
         let data = folder.file("rows.jsonl", Array((rows.joined(separator: "\n") + "\n").utf8))
         let template = folder.file("chat.jinja", Array(DataFixture.chatML.utf8))
         let source = try RecipeSource(
@@ -73,14 +70,28 @@ struct ToolEpisodeTests {
         return try TrainingRun(
             source, modelPath: model,
             makeReader: { _, _, _ in EagerReader() },
-            stopSignal: {
-                left -= 1
-                return left < 0 ? 2 : nil
-            },
+            stopSignal: { late.signal },
             observe: { event in
                 if case .note(let line) = event { notes?(line) }
             }
-        ).train().outcome
+        )
+    }
+
+    @Test("are predicted an upper bound of memory, which grows with what tools may say")
+    func predicts() throws {
+        func memory(_ flags: [String]) throws -> MemoryPrediction {
+            try prepared("predicted", "grpo", flags).summary.memory
+        }
+        func rollouts(_ memory: MemoryPrediction) throws -> MemoryPrediction.Part {
+            try #require(memory.parts.first { $0.key == "rollouts" })
+        }
+        let (with, more) = (try memory([]), try memory(["--max_tool_tokens", "320"]))
+        let without = try memory(["--tools", "[]"])
+        #expect(with.isUpperBound && more.isUpperBound && !without.isUpperBound)
+        #expect(try rollouts(more).bytes > rollouts(with).bytes)
+        #expect(try rollouts(with).bytes > rollouts(without).bytes)
+        #expect(try rollouts(with).name.contains("at most"))
+        #expect(try !rollouts(without).name.contains("at most"))
     }
 
     private func log(_ output: String) throws -> [[String: Double]] {

@@ -92,17 +92,14 @@ struct PipelineRunTests {
         evaluates: Bool = false,
         isDry: Bool = false, stopAfter polls: Int? = nil, _ seen: Seen = Seen()
     ) throws -> PipelineRun {
-        var left = polls ?? .max
+        let late = LateSignal(after: polls)
         return try PipelineRun(
             PipelineSource(
                 arguments: [
                     pipeline(evaluates: evaluates), "--output_dir", folder.path + "/" + output,
                 ] + flags),
             selection: selection, modelPath: { $0 }, isDry: isDry,
-            stopSignal: {
-                left -= 1
-                return left < 0 ? 2 : nil
-            }, observe: seen.note)
+            stopSignal: { late.signal }, observe: seen.note)
     }
 
     @discardableResult
@@ -377,13 +374,10 @@ struct PipelineRunTests {
             PipelineResult, Seen
         ) {
             let seen = Seen()
-            var left = polls
+            let late = LateSignal(after: polls)
             let run = try PipelineRun(
                 PipelineSource(arguments: [path] + flags), modelPath: { $0 },
-                stopSignal: {
-                    left -= 1
-                    return left < 0 ? 2 : nil
-                }, observe: seen.note)
+                stopSignal: { late.signal }, observe: seen.note)
             return (try run.run(), seen)
         }
         let (result, seen) = try run()

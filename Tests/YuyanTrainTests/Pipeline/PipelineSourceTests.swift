@@ -272,6 +272,50 @@ struct PipelineSourceTests {
         #expect(found.contains(expected), "\(found)")
     }
 
+    @Test("an adapter over merged ones is taken with them, in their order")
+    func mergedAdapters() throws {
+        func text(_ adapters: String) -> String {
+            Self.two + "\n    create_new_adapter: true\n    lora_rank: 8\n"
+                + "  - name: third\n    lora_rank: 8\n    adapter_name_or_path: [\(adapters)]\n"
+        }
+        let (first, second) = (#""${first}""#, #""${second-one}""#)
+        let model = try source(text("\(first), \(second)")).stages[2].recipe.model
+        #expect(model.mergedAdapters == ["out/01-first"])
+        #expect(model.startAdapter == "out/02-second-one")
+        for (adapters, found) in [
+            (second, "'out/02-second-one'"),
+            ("\(second), \(first)", "'out/02-second-one, out/01-first'"),
+        ] {
+            let message = refusal(text(adapters))
+            #expect(message.contains("'adapter_name_or_path' is \(found), expected"), "\(message)")
+            #expect(message.contains("as in stage '"))
+        }
+    }
+
+    @Test("a stage trains")
+    func trains() {
+        let found = refusal(Self.two + "\n    do_train: false\n    val_size: 2\n")
+        #expect(found.contains("'do_train' is false") && found.contains("evaluate:"), "\(found)")
+    }
+
+    @Test("a whole reward model gives rewards, and is no model to train")
+    func wholeRewardModels() throws {
+        let whole = Self.two.replacing(
+            "- name: first", with: "- name: first\n    stage: rm\n    finetuning_type: full"
+        ).replacing("stage: dpo", with: "stage: grpo")
+        func taking(_ line: String) -> String {
+            whole.replacing("adapter_name_or_path: ${first}", with: line)
+        }
+        for line in [
+            "reward_model: ${first}", #"reward_funcs: [{name: prm, model: "${first}"}]"#,
+        ] {
+            #expect(try source(taking(line)).stages[1].inputs == [0], "\(line)")
+        }
+        let trained = refusal(
+            taking("model_name_or_path: ${first}\n    reward_funcs: [format]"))
+        #expect(trained.contains("leaves a whole model; name it with reward_model"), "\(trained)")
+    }
+
     @Test("an adapter's alpha may be given or follow from its rank")
     func alpha() throws {
         _ = try source(Self.two + "\n    lora_alpha: 8\n")

@@ -215,6 +215,21 @@ struct RecipeTests {
             (
                 "adapter_name_or_path: a\nfinetuning_type: full\n", "adapter_name_or_path", "lora"
             ),
+            (
+                "adapter_name_or_path: a,b\nquantization_bit: 4\n", "quantization_bit",
+                "yuyan adapter merge"
+            ),
+            (
+                "adapter_name_or_path: a\ncreate_new_adapter: true\nquantization_bit: 4\n",
+                "quantization_bit", "without create_new_adapter"
+            ),
+            (
+                "lora_target: v_proj,embed_tokens\nadditional_target: embed_tokens\n",
+                "'embed_tokens'", "it or all of it"
+            ),
+            ("do_train: false\n", "eval_dataset", "is missing"),
+            ("do_train: false\nval_size: 2\nstage: sample\n", "do_train", "nothing to evaluate"),
+            ("loraplus_lr_embedding: -1\n", "loraplus_lr_embedding", "at least 0"),
             ("output_dir: ${NOWHERE}/x\n", "output_dir", "occurs twice"),
         ])
     func refuses(line: String, place: String, reason: String) {

@@ -13,7 +13,8 @@ struct JudgeFixture {
     let folder = TemporaryFolder()
     var path: String { folder.path }
 
-    init() throws {
+    /// - Parameter head: Of a whole reward model `[32]`; nil for a model that writes.
+    init(scoredBy head: [Float]? = nil) throws {
         func copy(_ golden: String, _ name: String) throws {
             let text = try MappedFile(path: Goldens.path(golden)).text
             _ = folder.file(name, Array(text.utf8))
@@ -22,7 +23,9 @@ struct JudgeFixture {
         try copy("templates/SmolLM2-135M-Instruct.jinja", "chat_template.jinja")
         let tokenizer = try Tokenizer(directory: folder.path)
         let configuration: JSONOutput = [
-            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 32,
+            "architectures": [
+                head == nil ? "LlamaForCausalLM" : "LlamaForSequenceClassification"
+            ], "model_type": "llama", "hidden_size": 32,
             "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4,
             "num_key_value_heads": 2, "head_dim": 8, "rms_norm_eps": 1e-6, "hidden_act": "silu",
             "rope_theta": 10000.0, "max_position_embeddings": 2048, "tie_word_embeddings": false,
@@ -34,10 +37,15 @@ struct JudgeFixture {
         // Wide enough that no two grades are equally likely.
         let model = try TrainableModel(
             random: shape, seed: 7, standardDeviation: 0.4, on: device)
-        let weights = model.decoder.weights(on: device).map { weight in
+        var weights = model.decoder.weights(on: device).map { weight in
             TensorSource(
                 name: weight.name, shape: weight.shape,
                 values: weight.rows(0..<(weight.shape.count == 1 ? 1 : weight.shape[0])))
+        }
+        if let head {
+            weights.removeAll { $0.name == "lm_head.weight" }
+            weights.append(
+                TensorSource(name: "score.weight", shape: [1, head.count], values: head))
         }
         try SafetensorsWriter().write(weights, to: path + "/model.safetensors")
     }

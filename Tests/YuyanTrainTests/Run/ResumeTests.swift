@@ -161,6 +161,40 @@ struct ResumeTests {
         #expect(!itemNames(in: folder.path + "/checkpoint-6").contains("optimizer.safetensors"))
     }
 
+    @Test("killed with checkpoints of weights only, it says why and removes nothing")
+    func explainsWeightsOnly() throws {
+        var run = TinyRun { $0.run.savesOnlyModel = true }
+        let (whole, folder) = (TemporaryFolder(), TemporaryFolder())
+        try run.run(in: whole.path)
+        #expect {
+            try run.run(in: whole.path)
+        } throws: {
+            guard case RunError.finished = $0 else { return false }
+            return "\($0)".contains("nothing is left to do")
+        }
+        run.killedAt = 6
+        #expect(throws: TinyRun.Killed.self) { try run.run(in: folder.path) }
+        run.killedAt = nil
+        let before = try RunFolder(folder.path).checkpoints().map(\.step)
+        #expect(before == [1, 2, 3])
+        #expect {
+            try run.run(in: folder.path)
+        } throws: {
+            guard case RunError.weightsOnly(let checkpoint) = $0 else { return false }
+            return checkpoint.hasSuffix("/checkpoint-3")
+                && "\($0)".contains("save_only_model: true")
+                && "\($0)".contains("resume_from_checkpoint: false")
+        }
+        #expect(try RunFolder(folder.path).checkpoints().map(\.step) == before)
+        run.recipe.run.resumeFrom = "false"
+        try run.run(in: folder.path)
+        #expect(
+            try whole.bytes("adapter_model.safetensors")
+                == folder.bytes("adapter_model.safetensors"))
+        #expect(run.recipe.run.savingNotes.count == 1)
+        #expect(TinyRun().recipe.run.savingNotes.isEmpty)
+    }
+
     @Test("a finished run without checkpoints is called that")
     func finishesWithoutCheckpoints() throws {
         var run = TinyRun { $0.run.saveStrategy = .no }

@@ -30,12 +30,13 @@ struct TrainerStateTests {
         state.owesEvaluation = true
         let context = TrainerState.Context(
             plan: try StepPlan(accumulation: 2, epochs: 1, maximumSteps: -1) { _ in 5 },
-            recipe: Recipe(), dataFingerprint: "5 rows", microBatchSize: 8)
+            recipe: Recipe(), dataFingerprint: "5 rows",
+            template: TemplateDigest(origin: "'a.jinja'", digest: "1f"), microBatchSize: 8)
         let folder = TemporaryFolder()
         let text = state.json(context).indented
         let path = folder.file("trainer_state.json", Array(text.utf8))
-        let (read, fingerprint) = try TrainerState.read(path)
-        #expect(fingerprint == "5 rows")
+        let (read, fingerprint, template) = try TrainerState.read(path)
+        #expect(fingerprint == "5 rows" && template == context.template)
         #expect(read.json(context).indented == text)
         #expect(read.window == state.window && read.best == state.best)
         #expect(read.cursor == state.cursor && read.owesEvaluation)

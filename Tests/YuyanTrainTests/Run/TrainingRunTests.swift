@@ -1,6 +1,7 @@
 import TestSupport
 import Testing
 import YuyanFormats
+import YuyanModels
 import YuyanNN
 import YuyanTensor
 
@@ -148,6 +149,217 @@ struct TrainingRunTests {
         _ = file("held.jsonl", rows(12).reversed())
         let other = refusal("held", held + ["--max_steps", "4"], trains: true)
         #expect(other.contains("was made with other data"), "\(other)")
+    }
+
+    @Test("a template that was changed between two runs is refused, and named beside the old one")
+    func comparesTemplates() throws {
+        let chats = (0..<12).map {
+            #"{"messages": [{"role": "user", "content": "abc \#($0)"}, "#
+                + #"{"role": "assistant", "content": "de"}]}"#
+        }
+        let path = folder.file("chat.jinja", Array(DataFixture.chatML.utf8))
+        let flags = ["--dataset", file("chats.jsonl", chats), "--template", path]
+        _ = try run("chats", flags).train()
+        #expect(refusal("chats", flags + ["--max_steps", "3"], trains: true) == "")
+        // The same tokens, so that nothing but the template tells.
+        let changed = DataFixture.chatML + "{# changed #}"
+        _ = folder.file("chat.jinja", Array(changed.utf8))
+        let found = refusal("chats", flags + ["--max_steps", "4"], trains: true)
+        #expect(
+            found.contains("/checkpoint-3 was made with another chat template: now"), "\(found)")
+        let digests = found.split(separator: "of digest ").dropFirst().map {
+            String($0.prefix { $0.isHexDigit })
+        }
+        #expect(digests.count == 2 && digests[0] != digests[1] && !digests[0].isEmpty, "\(found)")
+        #expect(found.contains("'\(path)'") && found.contains("resume_from_checkpoint: false"))
+        // A checkpoint of before there were digests is gone on from.
+        let state = "chats/checkpoint-3/trainer_state.json"
+        let text = String(decoding: try folder.bytes(state), as: UTF8.self)
+        #expect(text.contains("\"template\""))
+        _ = folder.file(state, Array(text.replacing("\"template\"", with: "\"older\"").utf8))
+        #expect(refusal("chats", flags + ["--max_steps", "4"], trains: true) == "")
+        // Plain text has no template.
+        let texts = ["--stage", "pt", "--dataset", file("t.txt", ["abc de", "fg hi", "jk lm"])]
+        _ = try run("text", texts).train()
+        let digest = try #require(
+            TrainerState.read(folder.path + "/text/trainer_state.json").template)
+        #expect(digest.digest.isEmpty && digest.origin == "no chat template")
+    }
+
+    /// A Hugging Face folder of a model with an adapter merged, in float32.
+    private func merged(_ output: String, _ base: String, _ adapter: String) throws -> String {
+        let device = Device(threads: 2)
+        let checkpoint = try Checkpoint(path: base)
+        let decoder = try Decoder(checkpoint, on: device)
+        let loaded = try LowRankAdapter(
+            name: "merged", path: adapter, for: decoder, on: device, merging: true)
+        let path = folder.path + "/" + output
+        try createFolder(path)
+        try SavedModel(decoder: decoder, source: checkpoint, device: device).writeHuggingFace(
+            to: path, as: .f32, adding: loaded)
+        return path
+    }
+
+    @Test(
+        "a fresh adapter over merged ones is the bytes of one over the model that they were merged into",
+        arguments: [false, true])
+    func mergesAdapters(usesDoRA: Bool) throws {
+        let first = folder.path + "/first"
+        _ = try run(
+            "first", ["--lora_target", "q_proj,v_proj"] + (usesDoRA ? ["--use_dora"] : [])
+        ).train()
+        let fresh = ["--lora_rank", "3", "--create_new_adapter"]
+        _ = try run("second", fresh + ["--adapter_name_or_path", first]).train()
+        let base = try merged("base", model, first)
+        _ = try run("other", ["--lora_rank", "3"], model: base).train()
+        let name = "adapter_model.safetensors"
+        #expect(try folder.bytes("second/\(name)") == folder.bytes("other/\(name)"))
+        _ = try run("plain", ["--lora_rank", "3"]).train()
+        #expect(try folder.bytes("second/\(name)") != folder.bytes("plain/\(name)"))
+
+        // All but the last are merged, the last is gone on from.
+        let second = folder.path + "/second"
+        let rank = ["--lora_rank", "3"]
+        let notes = Notes()
+        _ = try run(
+            "third", rank + ["--adapter_name_or_path", "\(first),\(second)"], notes: notes
+        ).train()
+        #expect(notes.lines.isEmpty, "\(notes.lines)")
+        _ = try run("fourth", rank + ["--adapter_name_or_path", second], model: base).train()
+        #expect(try folder.bytes("third/\(name)") == folder.bytes("fourth/\(name)"))
+
+        for place in ["third", "third/checkpoint-2"] {
+            let record = try #require(try MergedAdapters(beside: folder.path + "/" + place))
+            #expect(record.adapters == [first] && record.model == model)
+        }
+        #expect(try MergedAdapters(beside: folder.path + "/fourth") == nil)
+        let configuration = try JSONDocument(path: folder.path + "/third/adapter_config.json").root
+        #expect(try configuration.string("base_model_name_or_path") == model)
+        // Without the first, the second is over another model than it was trained over.
+        _ = try run("alone", rank + ["--adapter_name_or_path", second], notes: notes)
+        #expect(notes.lines.contains { $0.contains("trained over 1 merged adapter ") })
+        #expect(
+            try run("again", rank + ["--adapter_name_or_path", "\(first),\(second)"])
+                .summary.facts.contains {
+                    $0.value == "\(second), over \(first) merged into the weights"
+                })
+    }
+
+    @Test("an embedding that an adapter changes is parted from a tied head as it is merged")
+    func mergesTiedHeads() throws {
+        let model = Goldens.path("models/gguf/llama-tied.gguf")
+        _ = try run("tied", ["--lora_target", "embed_tokens,v_proj"], model: model).train()
+        let first = folder.path + "/tied"
+        _ = try run(
+            "over", ["--adapter_name_or_path", first, "--create_new_adapter"], model: model
+        ).train()
+        _ = try run("same", model: merged("untied", model, first)).train()
+        let name = "adapter_model.safetensors"
+        #expect(try folder.bytes("over/\(name)") == folder.bytes("same/\(name)"))
+    }
+
+    @Test("adapters are not merged into quantised weights")
+    func refusesQuantisedMerges() throws {
+        _ = try run("first").train()
+        let flags = ["--adapter_name_or_path", folder.path + "/first", "--create_new_adapter"]
+        let found = refusal("bits", flags + ["--quantization_bit", "4"])
+        #expect(found.contains("quantization_bit") && found.contains("adapter merge"), "\(found)")
+    }
+
+    @Test("LoRA of the embedding is saved as PEFT's, goes on, and is read back to the same loss")
+    func trainsEmbeddings() throws {
+        let held = file("held.jsonl", rows(5))
+        let flags = [
+            "--lora_target", "embed_tokens,v_proj", "--loraplus_lr_ratio", "4",
+            "--loraplus_lr_embedding", "1e-3", "--lr_scheduler_type", "constant", "--eval_dataset",
+            held, "--eval_steps", "2",
+        ]
+        _ = try run("whole", flags).train()
+        _ = try run("cut", flags + ["--max_steps", "1"]).train()
+        _ = try run("cut", flags).train()
+        let name = "adapter_model.safetensors"
+        #expect(try folder.bytes("whole/\(name)") == folder.bytes("cut/\(name)"))
+        let file = try SafetensorsFile(path: folder.path + "/whole/" + name)
+        let path = "base_model.model.model.embed_tokens.lora_embedding_"
+        let down = try Tensor(file.tensor(path + "A"))
+        #expect(down.shape == [2, 96] && down.values.contains { $0 != 0 })
+        #expect(try Tensor(file.tensor(path + "B")).shape == [32, 2])
+        let loss = try folder.loggedNumbers("whole").compactMap { $0["eval_loss"] }.last
+        _ = try run(
+            "read",
+            flags + ["--adapter_name_or_path", folder.path + "/whole", "--do_train", "false"]
+        ).train()
+        #expect(try folder.loggedNumbers("read").map { $0["eval_loss"] } == [loss])
+        #expect(loss != nil)
+        // The rate of B of the embedding is its own.
+        _ = try run("still", flags + ["--loraplus_lr_embedding", "0"]).train()
+        let still = try SafetensorsFile(path: folder.path + "/still/" + name)
+        _ = try run("start", flags + ["--learning_rate", "1e-30", "--loraplus_lr_embedding", "0"])
+            .train()
+        let start = try SafetensorsFile(path: folder.path + "/start/" + name)
+        #expect(
+            try Tensor(still.tensor(path + "B")).values == Tensor(start.tensor(path + "B")).values)
+        #expect(
+            try Tensor(file.tensor(path + "B")).values != Tensor(start.tensor(path + "B")).values)
+    }
+
+    @Test("do_train: false evaluates as a run would before its first step, and saves nothing")
+    func evaluatesOnly() throws {
+        let held = file("held.jsonl", rows(5))
+        let only = ["--do_train", "false", "--eval_dataset", held]
+        _ = try run("trained", ["--eval_dataset", held, "--eval_on_start"]).train()
+        let first = try #require(try folder.loggedNumbers("trained").first)
+        #expect(first["step"] == 0 && first["eval_loss"] != nil)
+        let result = try run("only", only).train()
+        #expect(result.outcome == .evaluated && result.verdict == .untrained)
+        #expect(try folder.loggedNumbers("only") == [first])
+        let names = itemNames(in: folder.path + "/only").filter { !$0.hasPrefix(".") }
+        #expect(names.sorted() == ["metrics.jsonl", "recipe.yaml", "report.html"])
+        // Nothing of the training data is needed.
+        #expect(refusal("only", only + ["--dataset", "/nowhere.jsonl"], trains: true) == "")
+        #expect(try folder.loggedNumbers("only") == [first])
+        let dry = try run("dry", only, isDry: true)
+        #expect(dry.summary.steps == 0)
+        #expect(try dry.timed().loss > 0)
+        for key in ["gradients", "optimiser"] {
+            #expect(dry.summary.memory.parts.first { $0.key == key }?.bytes == 0)
+        }
+        // A run that trained is left alone, whatever is asked for.
+        for flags in [[], ["--overwrite_output_dir"], ["--resume_from_checkpoint", "false"]] {
+            let found = refusal("trained", only + flags, trains: true)
+            #expect(found.contains("holds checkpoint-2"), "\(found)")
+        }
+        // What it learnt is evaluated through its adapter.
+        let last = try folder.loggedNumbers("trained").last { $0["eval_loss"] != nil }
+        _ = try run(
+            "learnt", only + ["--adapter_name_or_path", folder.path + "/trained"]
+        ).train()
+        #expect(
+            try folder.loggedNumbers("learnt").first?["eval_loss"] == last?["eval_loss"])
+        #expect(refusal("none", ["--do_train", "false"]).contains("'eval_dataset' is missing"))
+    }
+
+    @Test("samples that are packed together are part of the memory predicted")
+    func predictsSamples() throws {
+        func bytes(_ count: Int, _ flags: [String]) throws -> Int {
+            let data = file("n\(count).jsonl", rows(count))
+            let memory = try run("memory", ["--dataset", data] + flags, isDry: true).summary.memory
+            #expect(!memory.isUpperBound)
+            return try #require(memory.parts.first { $0.key == "samples" }).bytes
+        }
+        let packed = ["--packing", "--cutoff_len", "64"]
+        let (few, many) = (try bytes(100, packed), try bytes(1000, packed))
+        #expect(few > 100 * 8 * 4 && many > 9 * few && many < 11 * few)
+        // A window is 1024 rows, however many there are; without packing a few batches are read ahead.
+        #expect(try bytes(4000, packed) < 2 * many)
+        #expect(try bytes(1000, []) < few)
+    }
+
+    @Test("checkpoints that no run can go on from are spoken of at its start")
+    func notesWeightsOnly() throws {
+        let notes = Notes()
+        _ = try run("weights", ["--save_only_model"], notes: notes)
+        #expect(notes.lines.contains { $0.hasPrefix("save_only_model: ") })
     }
 
     @Test("rows that are left out are counted before the run, with an example")

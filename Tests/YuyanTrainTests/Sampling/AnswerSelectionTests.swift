@@ -100,7 +100,7 @@ struct AnswerSelectionTests {
              "messages": [], "reward": 5, "kto_tag": true, "rejected_response": "x"}
             """#
         let source = try row(.text("2 + 5 = "), columns)
-        let sample = source.learnable(" 7", reward: 0.5)
+        let sample = source.learnable(SampledAnswer(" 7"), reward: 0.5)
         #expect(
             sample.description
                 == #"{"prompt": "2 + 5 = ", "completion": " 7", "answer": "7", "level": [1, {"a": null}], "#
@@ -110,9 +110,10 @@ struct AnswerSelectionTests {
             return
         }
         #expect(prompt == "2 + 5 = " && completion == " 7")
-        #expect(source.learnable(" 7", reward: nil)["reward"] == nil)
+        #expect(source.learnable(SampledAnswer(" 7"), reward: nil)["reward"] == nil)
 
-        let pair = source.preference(chosen: (" 7", 1), rejected: (" 8", 0))
+        let pair = source.preference(
+            chosen: (SampledAnswer(" 7"), 1), rejected: (SampledAnswer(" 8"), 0))
         guard case .preference(let found) = try read(pair).row else {
             Issue.record("\(pair)")
             return
@@ -136,7 +137,7 @@ struct AnswerSelectionTests {
         let source = try row(
             .turns(turns.map { TrainingTurn($0) }), #"{"messages": [], "answer": 7}"#,
             tools: [tool])
-        let sample = source.learnable("It is 7.", reward: 1)
+        let sample = source.learnable(SampledAnswer("It is 7."), reward: 1)
         let (shape, found) = try read(sample)
         guard case .conversation(let conversation) = found else {
             Issue.record("\(sample)")
@@ -149,7 +150,8 @@ struct AnswerSelectionTests {
         #expect(conversation.turns.map(\.weight) == [nil, nil, 0, nil, nil])
         #expect(conversation.tools.map(\.name) == ["add"])
 
-        let pair = source.preference(chosen: ("7", 1), rejected: ("8", 0))
+        let pair = source.preference(
+            chosen: (SampledAnswer("7"), 1), rejected: (SampledAnswer("8"), 0))
         guard case .preference(let two) = try read(pair).row else {
             Issue.record("\(pair)")
             return

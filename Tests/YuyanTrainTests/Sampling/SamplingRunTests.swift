@@ -1,3 +1,4 @@
+import Synchronization
 import TestSupport
 import Testing
 import YuyanFormats
@@ -11,6 +12,11 @@ import YuyanFormats
 #elseif canImport(Darwin)
     import Darwin
 #endif
+
+/// Batches that a run has told of.
+private final class BatchCount: Sendable {
+    let value = Atomic(0)
+}
 
 @Suite("Runs of stage sample")
 struct SamplingRunTests {
@@ -47,15 +53,20 @@ struct SamplingRunTests {
 
     @discardableResult
     private func sample(
-        _ output: String, _ flags: [String] = [], scored: Bool = true, stopAfter polls: Int? = nil
+        _ output: String, _ flags: [String] = [], scored: Bool = true,
+        stopAfter batches: Int? = nil, looks: Int? = nil
     ) throws -> SamplingResult {
-        var left = polls ?? .max
+        let late = LateSignal(after: looks)
+        let done = BatchCount()
         return try SamplingRun(
             source(output, Self.draws + (scored ? Self.rewards : []) + flags), modelPath: model,
             stopSignal: {
-                left -= 1
-                return left < 0 ? 2 : nil
-            }, observe: { _ in }
+                if let batches, done.value.load(ordering: .relaxed) >= batches { return 2 }
+                return late.signal
+            },
+            observe: { event in
+                if case .batch = event { done.value.add(1, ordering: .relaxed) }
+            }
         ).sample()
     }
 
@@ -170,9 +181,17 @@ struct SamplingRunTests {
         let names = itemNames(in: folder.path + "/best")
         #expect(
             names.filter { !$0.hasPrefix(".") } == [
-                "metrics.jsonl", "pairs.jsonl", "recipe.yaml", "report.html", "samples.jsonl",
-                "summary.json",
+                "metrics.jsonl", "pairs.jsonl", "recipe.yaml", "report.html", "runs",
+                "samples.jsonl", "summary.json",
             ])
+        // What TensorBoard reads: every number of every batch.
+        let events = try #require(itemNames(in: folder.path + "/best/runs").first)
+        #expect(events.hasPrefix("events.out.tfevents."))
+        let bytes = try folder.bytes("best/runs/\(events)")
+        for tag in ["train/reward", "train/samples/kept_ratio", "train/num_tokens"] {
+            let places = bytes.indices.count { bytes[$0...].starts(with: Array(tag.utf8)) }
+            #expect(places >= 7, "\(tag)")
+        }
         let page = String(decoding: try folder.bytes("best/report.html"), as: UTF8.self)
         #expect(page.contains("Best reward of n answers") && page.contains("<polyline"))
         #expect(page.contains("abc 0") && page.contains("abc 2") && !page.contains("abc 3"))
@@ -283,6 +302,42 @@ struct SamplingRunTests {
         try expectSame("whole", "often", "stopped often")
     }
 
+    @Test("stopped while it writes or scores it loses the batch, and goes on to the same bytes")
+    func stopsAtOnce() throws {
+        try sample("whole", ["--sample_pairs"])
+        var stops = 0
+        for looks in 1..<24 {
+            let output = "cut\(looks)"
+            let first = try sample(output, ["--sample_pairs"], looks: looks)
+            if case .interrupted(2, let batches) = first.outcome {
+                stops += 1
+                #expect(batches < 7)
+                // The third look is the first while the engine writes.
+                if looks < 3 { #expect(batches == 0) }
+            }
+            _ = try summary(sample(output, ["--sample_pairs"]))
+            try expectSame("whole", output, "stopped at look \(looks)")
+        }
+        #expect(stops > 15)
+    }
+
+    @Test("a program that takes its time is ended with the run")
+    func endsPrograms() throws {
+        let script = folder.file("slow.sh", Array("#!/bin/sh\nsleep 3600\n".utf8))
+        let reward = "[{program: /bin/sh, arguments: [\(script)], timeout: 3000}]"
+        for faults in ["stop", "skip"] {
+            let start = ContinuousClock.now
+            let result = try sample(
+                "slow-\(faults)", ["--reward_funcs", reward, "--reward_faults", faults],
+                scored: false, looks: 40)
+            guard case .interrupted(2, 0) = result.outcome else {
+                Issue.record("\(result.outcome)")
+                return
+            }
+            #expect(ContinuousClock.now - start < .seconds(600))
+        }
+    }
+
     @Test("killed while it writes, it goes on at the first batch that is not whole")
     func survivesTornFiles() throws {
         try sample("whole")
@@ -384,7 +439,6 @@ struct SamplingRunTests {
         for (flags, reason) in [
             (["--sample_keep", "0"], "'sample_keep' is 0, expected 1 to 4096"),
             (["--sample_margin", "-1"], "'sample_margin' is -1, expected at least 0"),
-            (["--tools", "[calculator]"], "'tools' is given, expected none: stage sample"),
             (["--sample_pairs", "--num_generations", "1"], "2 or more with sample_pairs"),
             (["--sample_pairs", "--reward_funcs", "[]"], "'sample_pairs' is true"),
             (["--sample_threshold", "1", "--reward_funcs", "[]"], "'sample_threshold' is 1"),

@@ -1,4 +1,5 @@
 import TestSupport
+import Testing
 import YuyanFormats
 import YuyanText
 
@@ -31,6 +32,19 @@ extension ToolSet {
 }
 
 extension TemporaryFolder {
+    /// The golden model with a context that holds descriptions of tools.
+    func roomyModel() throws -> String {
+        let file = try MappedFile(path: Goldens.path("models/gguf/llama-gqa.gguf"))
+        var bytes = file.withUnsafeBytes(in: 0..<file.count) { Array($0) }
+        let key = Array("llama.context_length".utf8) + [4, 0, 0, 0]
+        let start = try #require(
+            bytes.indices.first { bytes[$0...].starts(with: key) })
+        let place = start + key.count
+        try #require(Array(bytes[place..<place + 4]) == [128, 0, 0, 0])
+        bytes[place + 1] = 8
+        return self.file("roomy.gguf", bytes)
+    }
+
     /// A tool for the shell, which reads calls in a loop: `id` prints the id of a line.
     func tool(_ script: String) throws -> String {
         let head = "#!/bin/sh\nid() { rest=${1#*'\"id\": '}; echo \"${rest%%,*}\"; }\n"

@@ -149,6 +149,8 @@ struct BatchMaker {
     /// Goes on to the next window, and to the next epoch behind the last.
     private mutating func advance() throws(DataError) {
         isLoaded = false
+        // All of it is in batches by now; the next one need not come beside it.
+        window = UnitStream.Window()
         place = DataCursor(epoch: place.epoch, index: place.index + units.window)
         guard place.index >= units.rows.count else { return }
         // Another epoch of nothing would never end.

@@ -44,7 +44,8 @@ extension SampleRenderer {
         return result
     }
 
-    private func answered(
+    /// An answer behind its prompt, up to the token that ends it.
+    func answered(
         _ prompt: Passage, _ answer: Passage, _ tools: [Tool], _ source: SampleSource,
         _ weight: Float, _ shape: String
     ) throws(DataError) -> RenderedRow {
@@ -63,23 +64,38 @@ extension SampleRenderer {
             weight, shape, firstLearnt: asked.count)
     }
 
-    /// The steps behind their prompt, a line each, as TRL separates them.
+    /// A plain text as the tokenizer begins sequences, without what ends them.
+    func begun(_ text: String) -> [Int32] {
+        let ids = tokenizer.encode(text, parseSpecial: false, addSpecial: false)
+        guard tokenizer.addsBeginningOfSequence, let id = tokenizer.beginningOfSequence else {
+            return ids
+        }
+        return [id] + ids
+    }
+
+    /// Steps behind their prompt, a line each, as TRL separates them.
+    ///
+    /// - Returns: All tokens, and the place of each step's last one.
+    func lines(
+        _ steps: [String], behind prompt: [Int32]
+    ) -> (tokens: [Int32], ends: [Int]) {
+        var tokens = prompt
+        let ends = steps.map { step in
+            tokens += tokenizer.encode(step + "\n", parseSpecial: false, addSpecial: false)
+            return tokens.count - 1
+        }
+        return (tokens, ends)
+    }
+
+    /// The steps behind their prompt.
     func stepwise(
         _ row: StepwiseRow, _ source: SampleSource, _ weight: Float
     ) throws(DataError) -> RenderedRow {
-        func ids(_ text: String) -> [Int32] {
-            tokenizer.encode(text, parseSpecial: false, addSpecial: false)
-        }
-        var tokens = ids(row.prompt)
-        if tokenizer.addsBeginningOfSequence, let id = tokenizer.beginningOfSequence {
-            tokens.insert(id, at: 0)
-        }
-        guard !tokens.isEmpty else { throw problem(.unsupervised, source, "the prompt is empty") }
-        var steps: [JudgedStep] = []
-        for (step, isRight) in zip(row.steps, row.labels) {
-            tokens += ids(step + "\n")
-            steps.append(JudgedStep(end: tokens.count - 1, isRight: isRight))
-        }
+        let prompt = begun(row.prompt)
+        guard !prompt.isEmpty else { throw problem(.unsupervised, source, "the prompt is empty") }
+        let (all, ends) = lines(row.steps, behind: prompt)
+        var tokens = all
+        var steps = zip(ends, row.labels).map { JudgedStep(end: $0, isRight: $1) }
         try checkKnown(tokens, source)
         var result = RenderedRow()
         if tokens.count > options.cutoffLength {

@@ -48,7 +48,8 @@ struct LintSubject: Sendable {
     var hasLearntReward: Bool {
         writesAnswers
             && (!alignment.rewardModel.isEmpty
-                || alignment.rewards.kinds.contains(JudgeReward.kind))
+                || !Set([JudgeReward.kind, ProcessReward.kind])
+                    .isDisjoint(with: alignment.rewards.kinds))
     }
 
     /// Whether nothing but one function with two values gives rewards.

@@ -34,35 +34,27 @@ final class JudgeModel: Sendable {
     /// Most log-probabilities that the engine tells of one place.
     static let listedTokens = 1000
     /// The most that keys and values take; allocated as they are needed.
-    private static let keyValueBytes = 512 << 20
+    static let keyValueBytes = 512 << 20
 
     private let settings: Settings
     private let tokenizer: Tokenizer
     private let chat: ChatRenderer
+    private let adapter: LowRankAdapter?
     private let engine: Engine
     private let constraint: CompiledConstraint?
+    private let stop: StopRequest
 
-    /// - Parameter template: The path of a Jinja file; nil for the model's own chat template.
+    /// - Parameter stop: Ends the grading; questions without an answer by then are faults.
     /// - Throws: What is wrong with model or template; `RewardFault` if no answer is short enough.
-    init(path: String, template: String?, settings: Settings, device: Device) throws {
+    init(_ source: JudgeSource, settings: Settings, stop: StopRequest, device: Device) throws {
         self.settings = settings
-        let checkpoint = try Checkpoint(path: path)
-        let tokenizer = try Tokenizer(checkpoint: checkpoint)
-        self.tokenizer = tokenizer
-        guard
-            let source = try template.map({ try MappedFile(path: $0).text })
-                ?? tokenizer.chatTemplate
-        else {
-            throw RewardFault(
-                "\(path) has no chat template; give the path of one as `template`")
-        }
-        chat = ChatRenderer(
-            tokenizer: tokenizer,
-            template: try ChatTemplate(source: source, name: template ?? path))
-        let model = try Decoder(checkpoint, on: device)
+        self.stop = stop
+        let loaded = try source.loaded(on: device)
+        (tokenizer, chat, adapter) = (loaded.tokenizer, loaded.chat, loaded.adapter)
+        let model = loaded.decoder
         constraint =
             settings.writes
-            ? try Self.constraint(settings, for: tokenizer, path: path) : nil
+            ? try Self.constraint(settings, for: loaded.tokenizer, path: loaded.name) : nil
         var configuration = EngineConfiguration()
         configuration.keyValueBytes = Self.keyValueBytes
         configuration.maxQueue = .max
@@ -71,7 +63,7 @@ final class JudgeModel: Sendable {
         let size = model.shape.vocabularySize
         engine = try Engine(
             model: model, device: device, configuration: configuration,
-            endOfSequence: tokenizer.endOfGeneration.filter { Int($0) < size }.sorted())
+            endOfSequence: loaded.tokenizer.endOfGeneration.filter { Int($0) < size }.sorted())
     }
 
     private static func constraint(
@@ -145,6 +137,7 @@ final class JudgeModel: Sendable {
                 prompt: try prompts[index].get(), parameters: parameters)
             request.sampleCount = settings.samples
             request.constraint = constraint
+            request.adapter = adapter
             return request
         }
         let answers = Dictionary(
@@ -186,9 +179,11 @@ final class JudgeModel: Sendable {
                         trees[draft.head] = tree
                         let first = requests.count
                         requests += tree.branches.map { branch in
-                            GenerationRequest(
+                            var request = GenerationRequest(
                                 prompt: draft.prompt + tree.stem + branch.path,
                                 parameters: parameters)
+                            request.adapter = adapter
+                            return request
                         }
                         return (tree: tree, rows: first..<requests.count)
                     }
@@ -263,14 +258,15 @@ final class JudgeModel: Sendable {
         init(count: Int) { all = Mutex(Array(repeating: nil, count: count)) }
     }
 
-    /// Submits all requests together and waits for their ends, or until the time is over.
+    /// Submits all requests together and waits for their ends, until the time is over or somebody
+    /// asks to stop.
     private func replies(
         to requests: [GenerationRequest], until deadline: ContinuousClock.Instant?
     ) throws -> [Result<Reply, RewardFault>] {
         let found = Replies(count: requests.count)
-        let engine = engine
+        let (engine, stop) = (engine, stop)
         try runningHere {
-            // A child says whether the time is over.
+            // A child says whether to wait no longer.
             await withTaskGroup(of: Bool.self) { group in
                 var left = 0
                 for (index, request) in requests.enumerated() {
@@ -310,9 +306,11 @@ final class JudgeModel: Sendable {
                         }
                     }
                 }
+                group.addTask { await stop.comes() }
                 while left > 0, let isOver = await group.next(), !isOver { left -= 1 }
                 group.cancelAll()
             }
+            if stop.isMade { await engine.idle() }
         }
         let late = RewardFault(
             "the judge has not answered within \(settings.time.map { "\($0)" } ?? "its time"); "

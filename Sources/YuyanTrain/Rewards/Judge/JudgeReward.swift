@@ -20,8 +20,8 @@ final class JudgeReward: RewardFunction {
     private let scale: GradeScale
     /// Whether the grade stays as it is, instead of becoming 0 to 1.
     private let isRaw: Bool
-    /// Makes the model.
-    private let load: @Sendable () throws -> JudgeModel
+    private let origin: JudgeSource
+    private let asking: JudgeModel.Settings
     private let model = Mutex<Result<JudgeModel, RewardFault>?>(nil)
     /// For messages.
     private let source: RewardSettings
@@ -54,12 +54,24 @@ final class JudgeReward: RewardFunction {
             if let model { return try model.get() }
             let made: Result<JudgeModel, RewardFault>
             do {
-                made = .success(try load())
+                let device = source.host.device ?? Device()
+                made = .success(
+                    try JudgeModel(
+                        origin, settings: asking, stop: source.host.stop, device: device))
             } catch {
                 made = .failure(RewardFault("the judge cannot be loaded: \(error)"))
             }
             model = made
             return try made.get()
+        }
+    }
+
+    func predictedBytes() throws -> Int {
+        do {
+            return try origin.predictedBytes() + JudgeModel.keyValueBytes
+        } catch {
+            throw source.fault(
+                "model", "not readable", expected: "a model, and maybe its adapter: \(error)")
         }
     }
 
@@ -79,23 +91,11 @@ final class JudgeReward: RewardFunction {
 
     init(_ settings: inout RewardSettings) throws(RecipeError) {
         name = settings.label
-        let model = try settings.value("model", "")
-        guard !model.isEmpty else {
-            throw settings.fault(
-                "model", "nothing", expected: "a GGUF file, a Hugging Face folder or a cached name")
-        }
-        let path: String
-        do {
-            path = try settings.host.modelPath(model)
-        } catch {
-            throw settings.fault("model", "'\(model)'", expected: "a model: \(error)")
-        }
-        guard access(path, R_OK) == 0 else {
-            throw settings.fault(
-                "model", "'\(model)'",
-                expected: "a file or folder that can be read: "
-                    + String(cString: strerror(errno)))
-        }
+        var origin = JudgeSource(model: try Self.model(&settings))
+        origin.adapter = try settings.value("adapter", nil)
+        if let adapter = origin.adapter { try Self.check("adapter", adapter, adapter, settings) }
+        origin.template = try settings.value("template", nil)
+        self.origin = origin
         let bounds = settings.node("scale")
         guard let scale = GradeScale(bounds.map { [Int]($0) ?? [] } ?? [0, 10]) else {
             throw settings.fault(
@@ -114,14 +114,52 @@ final class JudgeReward: RewardFunction {
         var asking = JudgeModel.Settings(answer: JudgeAnswer(scale: scale, reasonLength: reason))
         asking.seed = settings.host.seed
         try Self.read(&asking, from: &settings)
-        let template: String? = try settings.value("template", nil)
-        let device = settings.host.device
-        let fixed = asking
-        load = {
-            try JudgeModel(
-                path: path, template: template, settings: fixed, device: device ?? Device())
-        }
+        self.asking = asking
         source = settings
+    }
+
+    /// What the recipe calls the model of the run.
+    private static let selfName = "self"
+
+    private static func model(
+        _ settings: inout RewardSettings
+    ) throws(RecipeError) -> JudgeSource.Model {
+        let model = try settings.value("model", "")
+        guard !model.isEmpty else {
+            throw settings.fault(
+                "model", "nothing",
+                expected: "a GGUF file, a Hugging Face folder or a cached name; or self")
+        }
+        guard model != selfName else {
+            switch settings.host.own {
+            case .frozen(let own): return .own(own)
+            case .promised: return .promised
+            case .changing:
+                throw settings.fault(
+                    "model", "'self'",
+                    expected: "another model: self is the base of the model in training, which "
+                        + "only finetuning_type: lora without additional_target leaves as it is")
+            }
+        }
+        let path: String
+        do {
+            path = try settings.host.modelPath(model)
+        } catch {
+            throw settings.fault("model", "'\(model)'", expected: "a model: \(error)")
+        }
+        try check("model", model, path, settings)
+        return .files(path)
+    }
+
+    private static func check(
+        _ key: String, _ value: String, _ path: String, _ settings: RewardSettings
+    ) throws(RecipeError) {
+        guard access(path, R_OK) == 0 else {
+            throw settings.fault(
+                key, "'\(value)'",
+                expected: "a file or folder that can be read: "
+                    + String(cString: strerror(errno)))
+        }
     }
 
     private static let longestReason = 10_000
@@ -188,4 +226,5 @@ final class JudgeReward: RewardFunction {
 
 extension JudgeReward: ConfiguredReward {
     static let kind = "judge"
+    static let isForeign = true
 }
