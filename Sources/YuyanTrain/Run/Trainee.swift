@@ -32,6 +32,9 @@ package protocol Trainee: AnyObject {
     /// Tokens that passed through the model for a micro-batch; asked after `accumulate`.
     func tokenCount(of batch: TrainingBatch) -> Int
 
+    /// Answers that were learnt from so far, of a method that logs them; nil of the others.
+    var episodes: Int? { get }
+
     /// Runs a micro-batch forward and backward and adds to the gradients.
     ///
     /// - Parameters:
@@ -94,6 +97,7 @@ extension Trainee {
     package func reportSections() -> [ReportSection] { [] }
     package func tokenCount(of batch: TrainingBatch) -> Int { batch.tokenCount }
 
+    package var episodes: Int? { nil }
     package var served: LowRankAdapter? { nil }
     package func answers(to samples: [TrainingSample]) throws -> [String]? { nil }
     package func export(to folder: String, as type: ElementType) throws { try save(to: folder) }
