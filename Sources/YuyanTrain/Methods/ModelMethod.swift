@@ -61,7 +61,9 @@ struct WeightedAnswer {
 extension LossStatistics {
     /// Adds a number at each learnt token of an answer to the mean over such tokens.
     mutating func add(_ name: String, of values: ArraySlice<Float>, _ answer: WeightedAnswer) {
-        for (value, counts) in zip(values, answer.isLearnt) where counts { add(name, Double(value)) }
+        for (value, counts) in zip(values, answer.isLearnt) where counts {
+            add(name, Double(value))
+        }
     }
 }
 

@@ -282,9 +282,9 @@ extension Recipe {
         try number("pref_beta", a.preferenceBeta, a.preferenceBeta > 0, "above 0")
         try number("pref_ftx", a.preferenceLikelihood, a.preferenceLikelihood >= 0, "at least 0")
         if stage == .cpo {
+            let form = CPOLoss.Form(rawValue: a.preferenceLoss.rawValue)
             try need(
-                a.preferenceLoss == .cpo || CPOLoss.Form(rawValue: a.preferenceLoss.rawValue) != nil,
-                "pref_loss", a.preferenceLoss.rawValue,
+                form != nil || a.preferenceLoss == .cpo, "pref_loss", a.preferenceLoss.rawValue,
                 "a form of CPO: sigmoid, hinge, ipo or simpo")
         }
         let limit = a.preferenceLoss == .robust ? 0.5 : 1
@@ -425,7 +425,9 @@ extension PreferenceMethod: RecipeChoice {}
 extension Recipe.DivergenceName: RecipeChoice {}
 extension Recipe.PolicyLossName: RecipeChoice {}
 extension Recipe.RewardScale: RecipeChoice {
-    static var expectation: String { "one of group, batch, none, or true for group, false for none" }
+    static var expectation: String {
+        "one of group, batch, none; true means group, false means none"
+    }
 
     /// A word, or what TRL wrote before it had words.
     init?(_ node: YAMLNode) {

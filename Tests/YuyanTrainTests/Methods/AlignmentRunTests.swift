@@ -10,7 +10,7 @@ import YuyanText
 
 @Suite("Runs that learn from judged answers")
 struct AlignmentRunTests {
-    private let folder = TemporaryFolder()
+    let folder = TemporaryFolder()
     private let model = Goldens.path("models/gguf/llama-gqa.gguf")
 
     private static let pairs = (0..<12).map {
@@ -54,7 +54,7 @@ struct AlignmentRunTests {
     }
 
     @discardableResult
-    private func train(
+    func train(
         _ output: String, _ stage: String, _ flags: [String] = [], stopAfter polls: Int? = nil
     ) throws -> RunOutcome {
         var left = polls ?? .max
@@ -67,7 +67,7 @@ struct AlignmentRunTests {
         ).train().outcome
     }
 
-    private func log(_ output: String) throws -> [[String: Double]] {
+    func log(_ output: String) throws -> [[String: Double]] {
         try folder.loggedNumbers(output)
     }
 
