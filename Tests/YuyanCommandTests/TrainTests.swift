@@ -66,6 +66,50 @@ struct TrainTests {
         try expectSame("whole", "killed")
     }
 
+    private func reinforcementArguments(_ output: String, _ flags: [String]) -> [String] {
+        let rows = (0..<24).map { "{\"prompt\": \"abc \($0)\", \"answer\": \"e\"}\n" }
+        return [
+            "train", "--model_name_or_path", tiny, "--dataset",
+            folder.file("questions.jsonl", Array(rows.joined().utf8)), "--output_dir",
+            folder.path + "/" + output, "--lora_rank", "2", "--learning_rate", "1e-2",
+            "--per_device_train_batch_size", "2", "--max_steps", "80", "--save_steps", "1",
+            "--save_total_limit", "2", "--logging_steps", "1", "--report_samples", "0",
+            "--threads", "2", "--num_generations", "4", "--max_completion_length", "8",
+            "--reward_funcs", "[{name: regex, pattern: \"[a-e]\", mode: search}]",
+        ] + flags
+    }
+
+    /// Kills come when a run has had time for some steps, on a machine of whatever speed; odd steps of
+    /// these runs are the second ones on answers that are a checkpoint's.
+    @Test(
+        "killed with SIGKILL between two steps on one set of answers, it ends in the same bytes",
+        arguments: [
+            ["--stage", "grpo", "--num_iterations", "2", "--beta", "0.05"],
+            ["--stage", "ppo", "--ppo_epochs", "2"],
+        ])
+    func reinforcementSurvivesSIGKILL(flags: [String]) throws {
+        let whole = try Binary.run(reinforcementArguments("whole", flags))
+        try #require(whole.status == 0, "\(whole)")
+        var random = SeededGenerator(seed: 7)
+        var (kills, delay, wentOn) = (0, 100, false)
+        for _ in 0..<12 where kills < 5 || !wentOn {
+            let wait = Duration.milliseconds(delay + Int.random(in: 0...60, using: &random))
+            let result = try Binary.run(reinforcementArguments("killed", flags), signal: (9, wait))
+            wentOn = wentOn || result.errors.contains("going on after step")
+            if result.status == 0 { break }
+            try #require(result.status == -9, "\(result)")
+            kills += 1
+            let hasSteps = itemNames(in: folder.path + "/killed").contains {
+                $0.hasPrefix("checkpoint-")
+            }
+            if !hasSteps { delay += delay / 2 }
+        }
+        let last = try Binary.run(reinforcementArguments("killed", flags))
+        try #require(last.status == 0, "\(last)")
+        #expect(kills > 0 && (wentOn || last.errors.contains("going on after step")))
+        try expectSame("whole", "killed")
+    }
+
     @Test("Ctrl-C and SIGTERM save, say how to go on, and exit 130 and 143", arguments: [2, 15])
     func survivesSignals(number: Int32) throws {
         let long = [

@@ -23,6 +23,10 @@ extension ModelMethod {
 
     /// A step's mean is over samples, by the weights of their data sets.
     func begin(step: Int, _ batches: [TrainingBatch]) throws -> Double {
+        sampleWeight(of: batches)
+    }
+
+    func sampleWeight(of batches: [TrainingBatch]) -> Double {
         batches.reduce(0) { $1.samples.reduce($0) { $0 + $1.sampleWeight } }
     }
 
@@ -51,6 +55,15 @@ struct WeightedAnswer {
         var sum = 0.0
         for (value, counts) in zip(logProbabilities, isLearnt) where counts { sum += Double(value) }
         return SequenceScore(sum: sum, reference: reference, tokenCount: learntCount)
+    }
+}
+
+extension LossStatistics {
+    /// Adds a number at each learnt token of an answer to the mean over such tokens.
+    mutating func add(_ name: String, of values: ArraySlice<Float>, _ answer: WeightedAnswer) {
+        for (value, counts) in zip(values, answer.isLearnt) where counts {
+            add(name, Double(value))
+        }
     }
 }
 

@@ -31,6 +31,8 @@ final class PolicyTrainee: ModelMethod {
     private var longestPrompt = 1
     /// Updates of the weights so far.
     private var version = 0
+    /// Answers that PPO's steps so far began with.
+    private var episodeCount = 0
 
     /// The step's micro-batches, each with its groups, and which of them comes next.
     private var pending: [[JudgedGroup]] = []
@@ -90,6 +92,8 @@ final class PolicyTrainee: ModelMethod {
     var parameters: [Parameter] { base.parameters + (critic?.parameters ?? []) }
     var rewardModelBytes: Int { scorer.modelBytes }
 
+    var episodes: Int? { critic == nil ? nil : episodeCount }
+
     func check(columns: Set<String>) throws { try scorer.check(columns: columns) }
 
     func predictedBytes() throws -> Int { try scorer.predictedBytes() }
@@ -132,6 +136,7 @@ final class PolicyTrainee: ModelMethod {
             try $0.write(
                 ([
                     "version": .integer(version),
+                    "episodes": .integer(episodeCount),
                     "kl_coefficient": .double(controller.coefficient),
                     "guards": guards.json,
                     "micro_batches": .array(held.map { .array($0.map(\.json)) }),
@@ -146,6 +151,8 @@ final class PolicyTrainee: ModelMethod {
         controller = KLController(
             coefficient: try root.double("kl_coefficient"), target: controller.target)
         guards = try RolloutGuards(guards.settings, json: try root.object("guards"))
+        // States that were saved before they were counted have none.
+        episodeCount = root["episodes"]?.int ?? 0
         hold(
             try root.array("micro_batches").map { batch in
                 try (batch.array.map(Array.init) ?? []).map {
@@ -295,7 +302,7 @@ final class PolicyTrainee: ModelMethod {
         let shaping = RewardShaping(missingEndPenalty: alignment.missingEndPenalty)
         var rewards: [[Double]] = []
         var masks: [[Bool]] = []
-        var (divergence, penalty) = (0.0, 0.0)
+        var (divergence, penalty, surprise) = (0.0, 0.0, 0.0)
         for group in groups {
             for (index, answer) in group.rollout.answers.enumerated() {
                 let policy = answer.logProbabilities.map(Double.init)
@@ -310,6 +317,7 @@ final class PolicyTrainee: ModelMethod {
                 masks.append(isLearnt)
                 let sum = KLEstimator.k1.sum(
                     policy: policy, reference: reference, isLearnt: isLearnt)
+                for (value, counts) in zip(policy, isLearnt) where counts { surprise -= value }
                 divergence += sum
                 penalty -= controller.coefficient * sum
             }
@@ -339,6 +347,7 @@ final class PolicyTrainee: ModelMethod {
         let count = Double(max(1, rewards.count))
         let scores = Moments(groups.flatMap(\.totals).filter(\.isFinite)).mean
         scorer.note("objective/kl", divergence / count)
+        scorer.note("objective/entropy", surprise / count)
         scorer.note("objective/scores", scores)
         scorer.note("objective/non_score_reward", penalty / count)
         scorer.note("objective/rlhf_reward", scores + penalty / count)
@@ -469,13 +478,20 @@ final class PolicyTrainee: ModelMethod {
         if let measured {
             controller.update(
                 divergence: measured.divergence, completionCount: measured.completions)
+            episodeCount += measured.completions
         }
         measured = nil
         if critic != nil {
             statistics.add("loss/policy_avg", policy.loss)
             statistics.add("loss/value_avg", values.loss)
+            statistics.add("policy/approxkl_avg", policy.policyChange)
             statistics.add("policy/clipfrac_avg", policy.clippedShare)
+            if statistics.tokenCount > 0 {
+                statistics.add("policy/entropy_avg", statistics.meanEntropy)
+            }
             statistics.add("val/clipfrac_avg", values.clippedShare)
+            statistics.add("val/ratio", policy.meanRatio)
+            statistics.add("val/ratio_var", policy.ratioVariance)
         }
         if isOnPolicy { scorer.report(&statistics) }
         if recipe.alignment.beta != 0, recipe.divergence != .exact, critic == nil {

@@ -12,6 +12,8 @@ final class PreferenceTrainee: ModelMethod {
     let referenceScores: ReferenceScores?
     private let device: Device
     private let seed: UInt64
+    /// Mean number of learnt tokens of the step's chosen answers.
+    private var likelihoodLength: Double?
 
     init(
         _ base: ModelTrainee, recipe: Recipe, checkpoint: Checkpoint? = nil, device: Device
@@ -32,6 +34,11 @@ final class PreferenceTrainee: ModelMethod {
         try reference.save()
     }
 
+    func begin(step: Int, _ batches: [TrainingBatch]) throws -> Double {
+        likelihoodLength = Self.meanLength(batches)
+        return sampleWeight(of: batches)
+    }
+
     func accumulate(
         _ batch: TrainingBatch, normalizer: Double, tokensBefore: UInt64,
         statistics: inout LossStatistics
@@ -43,10 +50,12 @@ final class PreferenceTrainee: ModelMethod {
         let reference = try referenceScores?.scores(of: groups)
         base.model.addGradients(of: groups, options, on: device) { pass in
             let (x, head) = pass.targetRows()
+            var logits: [Float] = []
             let values = tokenLogProbabilities(
-                x, targets: pass.targets, head: head, on: pass.device)
+                x, targets: pass.targets, head: head, meanLogits: &logits, on: pass.device)
             let slopes = evaluate(
-                pass, values.values, pairs, reference, normalizer: normalizer, &statistics)
+                pass, values.values, logits, pairs, reference, length: likelihoodLength,
+                normalizer: normalizer, &statistics)
             return [(values, Tensor(slopes, shape: [slopes.count]))]
         }
     }
@@ -57,9 +66,12 @@ final class PreferenceTrainee: ModelMethod {
         let reference = try referenceScores?.scores(of: groups)
         base.model.visit(groups, on: device) { pass in
             let (x, head) = pass.targetRows()
+            var logits: [Float] = []
             let values = tokenLogProbabilities(
-                x, targets: pass.targets, head: head, on: pass.device)
-            _ = evaluate(pass, values.values, pairs, reference, normalizer: 1, &statistics)
+                x, targets: pass.targets, head: head, meanLogits: &logits, on: pass.device)
+            _ = evaluate(
+                pass, values.values, logits, pairs, reference, length: Self.meanLength([batch]),
+                normalizer: 1, &statistics)
         }
     }
 
@@ -67,10 +79,28 @@ final class PreferenceTrainee: ModelMethod {
         batch.samples.compactMap(PreferencePair.init)
     }
 
+    /// Mean number of learnt tokens of the chosen answers, by the weights of their data sets.
+    ///
+    /// Sums of log-probabilities over it have the mean over tokens as their mean over pairs.
+    private static func meanLength(_ batches: [TrainingBatch]) -> Double? {
+        var (tokens, weights) = (0.0, 0.0)
+        for pair in batches.flatMap(pairs) {
+            tokens += pair.weight * Double(pair.chosen.learntCount)
+            weights += pair.weight
+        }
+        return weights > 0 ? tokens / weights : nil
+    }
+
     /// Adds the losses of a pass, and returns their derivatives by each token's log-probability.
+    ///
+    /// - Parameters:
+    ///   - values: Log-probabilities of the pass's targets.
+    ///   - logits: The mean logit where each of them is predicted.
+    ///   - length: Mean number of tokens of chosen answers, for losses that take means over tokens.
     private func evaluate(
-        _ pass: GroupPass, _ values: [Float], _ pairs: [PreferencePair], _ reference: [[[Float]]]?,
-        normalizer: Double, _ statistics: inout LossStatistics
+        _ pass: GroupPass, _ values: [Float], _ logits: [Float], _ pairs: [PreferencePair],
+        _ reference: [[[Float]]]?, length: Double?, normalizer: Double,
+        _ statistics: inout LossStatistics
     ) -> [Float] {
         var slopes = [Float](repeating: 0, count: values.count)
         for first in stride(from: 0, to: pass.answers.count, by: 2) {
@@ -82,7 +112,8 @@ final class PreferenceTrainee: ModelMethod {
                     values[place.tokens], reference: held.map { answer.score($0).sum })
             }
             let scores = PairScores(
-                chosen: score(pair.chosen, better), rejected: score(pair.rejected, worse))
+                chosen: score(pair.chosen, better), rejected: score(pair.rejected, worse),
+                likelihoodLength: loss.takesTokenMean ? length : nil)
             let result = loss.evaluated(scores)
             for (answer, place, slope) in [
                 (pair.chosen, better, result.chosenGradient),
@@ -100,6 +131,8 @@ final class PreferenceTrainee: ModelMethod {
             statistics.add("rewards/margins", result.rewardMargin)
             statistics.add("logps/chosen", scores.chosen.sum)
             statistics.add("logps/rejected", scores.rejected.sum)
+            statistics.add("logits/chosen", of: logits[better.tokens], pair.chosen)
+            statistics.add("logits/rejected", of: logits[worse.tokens], pair.rejected)
             if result.likelihoodLoss != 0 { statistics.add("nll_loss", result.likelihoodLoss) }
         }
         return slopes
@@ -108,6 +141,8 @@ final class PreferenceTrainee: ModelMethod {
 
 extension Recipe {
     /// The loss of pairs: the stage's own, or `pref_loss`.
+    ///
+    /// Stage cpo has four forms, and `pref_loss` says which: `contrastiveForm`.
     var preferenceMethod: PreferenceMethod {
         switch method.stage {
         case .orpo: .orpo
@@ -115,6 +150,19 @@ extension Recipe {
         case .cpo: .cpo
         default: alignment.preferenceLoss
         }
+    }
+
+    /// The form of CPO: TRL's `loss_type`, which is `pref_loss` here.
+    ///
+    /// The sigmoid's, unless stage cpo names another; `pref_loss: cpo` is the sigmoid's too.
+    var contrastiveForm: CPOLoss.Form {
+        guard method.stage == .cpo else { return .sigmoid }
+        return CPOLoss.Form(rawValue: alignment.preferenceLoss.rawValue) ?? .sigmoid
+    }
+
+    /// Whether pairs are told apart by SimPO's loss, alone or within CPO.
+    var comparesBySimPO: Bool {
+        preferenceMethod == .simpo || preferenceMethod == .cpo && contrastiveForm == .simpo
     }
 }
 
@@ -128,5 +176,6 @@ extension PreferenceSettings {
         labelSmoothing = alignment.labelSmoothing
         gamma = alignment.simPOGamma
         contrastiveLikelihood = alignment.contrastiveLikelihood
+        contrastiveForm = recipe.contrastiveForm
     }
 }

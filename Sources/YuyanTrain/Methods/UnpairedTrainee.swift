@@ -51,10 +51,12 @@ final class UnpairedTrainee: ModelMethod {
         let held = try reference.scores(of: answers.map(\.group))
         base.model.addGradients(of: answers.map(\.group), options, on: device) { pass in
             let (x, head) = pass.targetRows()
+            var logits: [Float] = []
             let values = tokenLogProbabilities(
-                x, targets: pass.targets, head: head, on: pass.device)
+                x, targets: pass.targets, head: head, meanLogits: &logits, on: pass.device)
             let slopes = evaluate(
-                pass, values.values, answers, held, loss, normalizer: normalizer, &statistics)
+                pass, values.values, logits, answers, held, loss, normalizer: normalizer,
+                &statistics)
             return [(values, Tensor(slopes, shape: [slopes.count]))]
         }
     }
@@ -65,11 +67,20 @@ final class UnpairedTrainee: ModelMethod {
         let held = try reference.scores(of: answers.map(\.group))
         base.model.visit(answers.map(\.group), on: device) { pass in
             let (x, head) = pass.targetRows()
+            var logits: [Float] = []
             let values = tokenLogProbabilities(
-                x, targets: pass.targets, head: head, on: pass.device)
-            _ = evaluate(pass, values.values, answers, held, loss, normalizer: 1, &statistics)
+                x, targets: pass.targets, head: head, meanLogits: &logits, on: pass.device)
+            _ = evaluate(
+                pass, values.values, logits, answers, held, loss, normalizer: 1, &statistics)
         }
     }
+
+    func end(step: Int, statistics: inout LossStatistics) throws -> StepNotes {
+        statistics.addMargin()
+        return StepNotes()
+    }
+
+    func concludeEvaluation(statistics: inout LossStatistics) { statistics.addMargin() }
 
     /// The loss with the micro-batch's own baseline, through which no gradient goes.
     private func loss(with answers: [JudgedAnswer]) throws -> KTOLoss {
@@ -88,8 +99,9 @@ final class UnpairedTrainee: ModelMethod {
     }
 
     private func evaluate(
-        _ pass: GroupPass, _ values: [Float], _ answers: [JudgedAnswer], _ held: [[[Float]]],
-        _ loss: KTOLoss, normalizer: Double, _ statistics: inout LossStatistics
+        _ pass: GroupPass, _ values: [Float], _ logits: [Float], _ answers: [JudgedAnswer],
+        _ held: [[[Float]]], _ loss: KTOLoss, normalizer: Double,
+        _ statistics: inout LossStatistics
     ) -> [Float] {
         var slopes = [Float](repeating: 0, count: values.count)
         for place in pass.answers {
@@ -105,9 +117,21 @@ final class UnpairedTrainee: ModelMethod {
             statistics.weightSum += judged.weight
             statistics.add("rewards/\(side)", result.reward)
             statistics.add("logps/\(side)", score.sum)
+            statistics.add("logits/\(side)", of: logits[place.tokens], judged.answer)
             statistics.add("kl", loss.baseline)
         }
         return slopes
+    }
+}
+
+extension LossStatistics {
+    /// Adds the mean reward of good answers less that of bad ones, where there are both.
+    fileprivate mutating func addMargin() {
+        func mean(_ side: String) -> Double? {
+            named.first { $0.name == "rewards/\(side)" }?.mean
+        }
+        guard let chosen = mean("chosen"), let rejected = mean("rejected") else { return }
+        add("rewards/margins", chosen - rejected)
     }
 }
 

@@ -14,7 +14,9 @@ enum ForeignKeys {
     }
 
     /// Names for the nearest-name search.
-    static var names: [String] { ignored.keys.sorted() + absent.keys.sorted() }
+    static var names: [String] {
+        ignored.keys.sorted() + absent.keys.sorted() + aliases.keys.sorted() + stageNames
+    }
 
     /// Another name of a key that has a field.
     static func alias(_ key: String) -> String? { aliases[key] }
@@ -24,6 +26,17 @@ enum ForeignKeys {
         "activation_checkpointing": "gradient_checkpointing",
         "lora_r": "lora_rank",
         "warmup_proportion": "warmup_ratio",
+        // TRL's, of its present trainers and of those that it had.
+        "label_smoothing": "dpo_label_smoothing",
+        "desirable_weight": "kto_chosen_weight",
+        "undesirable_weight": "kto_rejected_weight",
+        "epsilon_low": "epsilon",
+        "cliprange": "epsilon",
+        "num_ppo_epochs": "ppo_epochs",
+        "whiten_rewards": "ppo_whiten_rewards",
+        "init_kl_coef": "kl_coef",
+        "response_length": "max_completion_length",
+        "reward_model_path": "reward_model",
     ]
 
     /// What a word of other tools means here, for the message that refuses it.
@@ -107,9 +120,8 @@ enum ForeignKeys {
             "it belongs to another command: generate, serve, adapter merge or eval",
             """
             infer_backend do_predict predict_with_generate generation_max_length \
-            generation_num_beams generation_config eval_num_beams do_sample \
-            num_beams max_length max_new_tokens repetition_penalty length_penalty \
-            skip_special_tokens vllm_maxlen vllm_gpu_util vllm_enforce_eager vllm_max_lora_rank \
+            generation_num_beams generation_config eval_num_beams \
+            vllm_maxlen vllm_gpu_util vllm_enforce_eager vllm_max_lora_rank \
             vllm_config sglang_maxlen sglang_mem_fraction sglang_tp_size sglang_config \
             sglang_lora_backend export_dir export_size export_device export_quantization_bit \
             export_quantization_dataset export_quantization_nsamples export_quantization_maxlen \
@@ -119,6 +131,14 @@ enum ForeignKeys {
         (
             "eval_strategy says when a run evaluates, and do_train: false that it does nothing else",
             "do_eval"
+        ),
+        (
+            "a stage that writes answers draws them token by token, and evaluates the likeliest",
+            "do_sample num_beams length_penalty skip_special_tokens"
+        ),
+        (
+            "report.html shows answers before and after, as many as report_samples says",
+            "log_completions num_completions_to_print log_unique_prompts"
         ),
         (
             "models here read text only",

@@ -1,3 +1,5 @@
+import YuyanFormats
+
 extension Recipe {
     /// How answers are judged, written and learnt from, in the stages behind fine-tuning.
     public struct Alignment: Sendable, Hashable {
@@ -121,7 +123,8 @@ extension Recipe {
     static let alignmentKeys: [RecipeKey] = [
         RecipeKey(
             "pref_loss", \.alignment.preferenceLoss,
-            "dpo: the loss of a pair; stages orpo, simpo and cpo are dpo with that loss."),
+            "dpo: the loss of a pair; stages orpo, simpo and cpo are dpo with that loss. cpo: its "
+                + "form: sigmoid, hinge, ipo or simpo."),
         RecipeKey("pref_beta", \.alignment.preferenceBeta, "Beta of that loss, and of KTO."),
         RecipeKey(
             "reference_cache", \.alignment.referenceCache, .free,
@@ -303,6 +306,12 @@ extension Recipe {
         }
         try number("pref_beta", a.preferenceBeta, a.preferenceBeta > 0, "above 0")
         try number("pref_ftx", a.preferenceLikelihood, a.preferenceLikelihood >= 0, "at least 0")
+        if stage == .cpo {
+            let form = CPOLoss.Form(rawValue: a.preferenceLoss.rawValue)
+            try need(
+                form != nil || a.preferenceLoss == .cpo, "pref_loss", a.preferenceLoss.rawValue,
+                "a form of CPO: sigmoid, hinge, ipo or simpo")
+        }
         let limit = a.preferenceLoss == .robust ? 0.5 : 1
         try number(
             "dpo_label_smoothing", a.labelSmoothing, (0..<limit).contains(a.labelSmoothing),
@@ -445,7 +454,22 @@ extension Recipe {
 extension PreferenceMethod: RecipeChoice {}
 extension Recipe.DivergenceName: RecipeChoice {}
 extension Recipe.PolicyLossName: RecipeChoice {}
-extension Recipe.RewardScale: RecipeChoice {}
+extension Recipe.RewardScale: RecipeChoice {
+    static var expectation: String {
+        "one of group, batch, none; true means group, false means none"
+    }
+
+    /// A word, or what TRL wrote before it had words.
+    init?(_ node: YAMLNode) {
+        if let text = String(node), let value = Self(rawValue: text) {
+            self = value
+        } else if let isScaled = Bool(node) {
+            self = isScaled ? .group : .none
+        } else {
+            return nil
+        }
+    }
+}
 extension Recipe.RatioLevel: RecipeChoice {}
 extension GuardName: RecipeChoice {}
 

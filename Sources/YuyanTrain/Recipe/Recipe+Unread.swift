@@ -7,8 +7,12 @@ extension Recipe {
     /// key may wait for its effect in vain. Keys at their defaults say nothing: a resolved recipe has
     /// them all.
     ///
-    /// - Parameter shared: Keys that are set for other recipes too, so that nobody waits for them here.
-    func unreadKeys(file: String, except shared: Set<String> = []) -> [String] {
+    /// - Parameters:
+    ///   - shared: Keys that are set for other recipes too, so that nobody waits for them here.
+    ///   - synonyms: The names under which keys were written, where they are not their own.
+    func unreadKeys(
+        file: String, except shared: Set<String> = [], writtenAs synonyms: [String: String] = [:]
+    ) -> [String] {
         let defaults = Recipe()
         var seen: Set<String> = []
         return reasonsNotToRead.flatMap { names, reason in
@@ -17,7 +21,8 @@ extension Recipe {
                     !shared.contains(key.name),
                     key.node(self).inline != key.node(defaults).inline
                 else { return nil }
-                return "\(file): '\(name)' has no effect: \(reason)"
+                let written = synonyms[key.name].map { "'\($0)' (\(name))" } ?? "'\(name)'"
+                return "\(file): \(written) has no effect: \(reason)"
             }
         }
     }
@@ -59,10 +64,24 @@ extension Recipe {
         let stage = method.stage
         let isPair = [.dpo, .orpo, .simpo, .cpo].contains(stage)
         let name = "stage is \(stage.rawValue)"
-        unread("pref_loss", if: stage != .dpo, name)
+        unread("pref_loss", if: stage != .dpo && stage != .cpo, name)
         unread("pref_beta", if: !isPair && stage != .kto, name)
         unread(
             "pref_ftx dpo_label_smoothing simpo_gamma cpo_alpha", if: !isPair, name)
+        let loss = preferenceMethod
+        let isCPO = stage == .cpo || loss == .cpo
+        let lossName =
+            stage == .dpo || stage == .cpo ? "pref_loss is \(alignment.preferenceLoss)" : name
+        unread(
+            "dpo_label_smoothing", if: isCPO ? !contrastiveForm.isSmoothed : !loss.isSmoothed,
+            lossName)
+        unread("simpo_gamma", if: !comparesBySimPO, lossName)
+        unread("cpo_alpha", if: !isCPO, lossName)
+        let reason = isPair ? "\(lossName), which has no reference" : name
+        unread(
+            "reference_cache",
+            if: stage != .kto
+                && !(isPair && loss.loss(PreferenceSettings(self)).needsReference), reason)
         unread("kto_chosen_weight kto_rejected_weight", if: stage != .kto, name)
         unread("center_rewards_coefficient", if: stage != .rm, name)
         unread(
@@ -80,7 +99,15 @@ extension Recipe {
         unread(
             "kl_estimator kl_in_reward loss_type scale_rewards importance_sampling_level "
                 + "num_iterations", if: !stage.writesAnswers || stage == .ppo, name)
+        unread("kl_estimator kl_in_reward", if: alignment.beta == 0, "beta is 0")
         unread("loss_type scale_rewards", if: stage == .rloo, name)
+        unread(
+            "importance_sampling_level", if: stage == .rloo,
+            "stage rloo takes the product of an answer's ratios")
+        unread(
+            "epsilon delta",
+            if: alignment.lossType == .cispo && [.grpo, .reinforce].contains(stage),
+            "loss_type is cispo, which reads epsilon_high alone")
         unread("scale_rewards", if: stage == .reinforce, name)
         unread(
             "dynamic_sampling", if: stage == .ppo, name + ", which compares no answers in groups")

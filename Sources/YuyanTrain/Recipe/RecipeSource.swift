@@ -35,7 +35,7 @@ public struct RecipeSource: Sendable {
     package init(
         _ settings: [RecipeSetting], name: String, environment: (String) -> String?
     ) throws {
-        var reader = RecipeReader()
+        var reader = RecipeReader(settings)
         for setting in settings { try reader.set(setting) }
         var recipe = reader.recipe
         do {
@@ -46,13 +46,16 @@ public struct RecipeSource: Sendable {
         }
         self.recipe = recipe
         self.name = name
-        notes = reader.notes + recipe.unreadKeys(file: name, except: reader.shared)
+        notes =
+            reader.notes
+            + recipe.unreadKeys(file: name, except: reader.shared, writtenAs: reader.synonyms)
     }
 
     /// Reads a file that a run wrote itself: nothing is expanded or required.
     init(saved path: String) throws {
-        var reader = RecipeReader()
-        for setting in try RecipeSetting.all(in: path) { try reader.set(setting) }
+        let settings = try RecipeSetting.all(in: path)
+        var reader = RecipeReader(settings)
+        for setting in settings { try reader.set(setting) }
         (recipe, name, notes) = (reader.recipe, path, reader.notes)
     }
 }
@@ -65,22 +68,39 @@ private struct RecipeReader {
     var places: [String: String] = [:]
     /// Keys whose last setting is shared with other recipes.
     var shared: Set<String> = []
+    /// Keys that were set last by another name, with that name.
+    var synonyms: [String: String] = [:]
+    /// The stage that all settings together name, on which the meaning of some names depends.
+    private let stage: Recipe.Stage
+    /// Every name that is set.
+    private let names: Set<String>
+
+    init(_ settings: [RecipeSetting]) {
+        stage =
+            settings.last { $0.key == "stage" }.flatMap { Recipe.Stage($0.value) }
+            ?? Recipe().method.stage
+        names = Set(settings.map(\.key))
+    }
 
     mutating func set(_ setting: RecipeSetting) throws {
         let (name, node, place) = (setting.key, setting.value, setting.place)
+        switch ForeignKeys.meaning(of: name, value: node, in: stage) {
+        case .synonym(let key) where names.contains(key):
+            notes.append("\(place): '\(name)' is ignored: \(key) is set")
+            return
+        case .synonym(let key):
+            try set(Recipe.keysByName[key], node, setting)
+            return
+        case .ignored(let reason):
+            notes.append("\(place): '\(name)' is ignored: \(reason)")
+            return
+        case .missing(let feature):
+            throw RecipeError.notBuilt(
+                place: place, key: name, found: node.summary, feature: feature)
+        case nil: break
+        }
         if let key = Recipe.keysByName[ForeignKeys.alias(name) ?? name] {
-            // A key without a value is the key left out.
-            let isDefault = node.isNull && key.defaultText.isEmpty == false
-            guard isDefault || key.set(&recipe, node) else {
-                throw RecipeError.wrongType(
-                    place: place, key: name, found: node.summary, expected: key.expectation)
-            }
-            places[key.name] = place
-            if setting.isShared {
-                shared.insert(key.name)
-            } else {
-                shared.remove(key.name)
-            }
+            try set(key, node, setting)
         } else if let (feature, off) = ForeignKeys.missingFeature(name) {
             let isOff =
                 node.isNull || Bool(node) == false || Double(node) == 0
@@ -96,6 +116,31 @@ private struct RecipeReader {
                 place: place, key: name,
                 nearest: ForeignKeys.meaning(of: name).map { [$0] }
                     ?? nearestNames(to: name, in: Recipe.keys.map(\.name) + ForeignKeys.names))
+        }
+    }
+
+    private mutating func set(
+        _ key: RecipeKey?, _ node: YAMLNode, _ setting: RecipeSetting
+    ) throws {
+        guard let key else { return }
+        // A key without a value is the key left out.
+        let isDefault = node.isNull && key.defaultText.isEmpty == false
+        // Several losses of a pair at once are TRL's; a list of one is that one.
+        var node = node
+        if case .sequence(let items, _) = node, items.count == 1, key.name == "pref_loss" {
+            node = items[0]
+        }
+        guard isDefault || key.set(&recipe, node) else {
+            throw RecipeError.wrongType(
+                place: setting.place, key: setting.key, found: node.summary,
+                expected: key.expectation)
+        }
+        places[key.name] = setting.place
+        synonyms[key.name] = setting.key == key.name ? nil : setting.key
+        if setting.isShared {
+            shared.insert(key.name)
+        } else {
+            shared.remove(key.name)
         }
     }
 }

@@ -38,13 +38,17 @@ struct StepClock {
     }
 
     /// For a line of the log; begins the next one's sums.
-    mutating func measurements() -> [(key: String, value: JSONOutput)] {
+    ///
+    /// - Parameter episodes: Answers that were learnt from since the clock began, of methods that log
+    ///   TRL's `eps`, their number a second.
+    mutating func measurements(episodes: Int? = nil) -> [(key: String, value: JSONOutput)] {
         settle()
         let rate = Double(loggedTokens) / max(loggedSeconds, 1e-9)
         var result: [(key: String, value: JSONOutput)] = [
             ("tokens_per_second", .double((rate * 10).rounded() / 10)),
             ("step_time", .double(loggedSeconds / Double(max(1, loggedSteps)))),
         ]
+        if let episodes { result.append(("eps", .double(Double(episodes) / max(seconds, 1e-9)))) }
         if let resident = ProcessMemory.resident {
             result.append(("memory_rss", .integer(resident)))
         }

@@ -49,6 +49,9 @@ package protocol Trainee: AnyObject {
     /// Tokens that passed through the model for a micro-batch; asked after `accumulate`.
     func tokenCount(of batch: TrainingBatch) -> Int
 
+    /// Answers that were learnt from so far, of a method that logs them; nil of the others.
+    var episodes: Int? { get }
+
     /// Runs a micro-batch forward and backward and adds to the gradients.
     ///
     /// - Parameters:
@@ -124,6 +127,7 @@ extension Trainee {
     package func reportSections() -> [ReportSection] { [] }
     package func tokenCount(of batch: TrainingBatch) -> Int { batch.tokenCount }
 
+    package var episodes: Int? { nil }
     package var served: LowRankAdapter? { nil }
     package var rewardModelBytes: Int { 0 }
     package func answers(to samples: [TrainingSample]) throws -> [String]? { nil }

@@ -24,6 +24,8 @@ package final class TrainingLoop {
     private let best: BestMetric
     private var scaler: LossScaler?
     private var clock = StepClock()
+    /// The trainee's episodes when the clock began.
+    private var episodesBefore = 0
 
     /// The parts of a run, which its maker has already brought to the state that it begins from.
     package struct Parts {
@@ -89,6 +91,7 @@ package final class TrainingLoop {
             state.owesEvaluation = true
             return try evaluateAndKeep() ?? .evaluated
         }
+        episodesBefore = trainee.episodes ?? 0
         if state.owesEvaluation || (state.step == 0 && recipe.run.evaluatesOnStart) {
             if let outcome = try evaluateAndKeep() { return outcome }
         }
@@ -306,9 +309,16 @@ package final class TrainingLoop {
             metrics.append(("loss_scale", .double(Double(state.lossScale))))
             metrics.append(("skipped_steps", .integer(state.skippedSteps)))
         }
+        if let episodes = trainee.episodes {
+            // PPO's own names in TRL for what has another one above.
+            metrics += [("lr", .double(lastRate)), ("episode", .integer(episodes))]
+        }
         state.window = LogWindow()
         try write(
-            MetricsEntry(step: step, metrics: metrics, measurements: clock.measurements()))
+            MetricsEntry(
+                step: step, metrics: metrics,
+                measurements: clock.measurements(
+                    episodes: trainee.episodes.map { $0 - episodesBefore })))
     }
 
     private func write(_ entry: MetricsEntry) throws {

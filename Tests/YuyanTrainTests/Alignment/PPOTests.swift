@@ -120,6 +120,23 @@ struct PPOTests {
         expectClose(
             [statistics.clippedShare, critic.clippedShare], try golden.doubles("clipped"),
             Alignment.narrow)
+
+        // The formulas of trl's metrics, over all learnt tokens.
+        let changes = completions.flatMap { completion in
+            completion.isLearnt.indices.filter { completion.isLearnt[$0] }
+                .map { completion.policy[$0] - completion.sampled[$0] }
+        }
+        let ratios = changes.map { exp($0) }
+        let mean = ratios.reduce(0, +) / Double(ratios.count)
+        let variance =
+            ratios.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(ratios.count - 1)
+        let squares = changes.reduce(0) { $0 + $1 * $1 / 2 } / Double(changes.count)
+        expectClose(
+            [statistics.meanRatio, statistics.ratioVariance, statistics.policyChange],
+            [mean, variance, squares], Alignment.tolerance)
+        #expect(variance > 0 && squares > 0)
+        let nothing = PolicyStatistics()
+        #expect(nothing.meanRatio == 1 && nothing.ratioVariance == 0 && nothing.policyChange == 0)
     }
 
     @Test("without clipping a critic learns half the squared error")

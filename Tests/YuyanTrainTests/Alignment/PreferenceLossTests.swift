@@ -34,8 +34,9 @@ struct PreferenceLossTests {
         ("cpo-simpo-2.0", SimPOLoss(beta: 2), 0),
         (
             "cpo-simpo-2.5",
-            LikelihoodTerm(
-                SimPOLoss(beta: 2.5, gamma: 1.4, labelSmoothing: 0.1), coefficient: 0.3), 0.3
+            CPOLoss(
+                beta: 2.5, form: .simpo, likelihoodCoefficient: 0.3, labelSmoothing: 0.1,
+                gamma: 1.4), 0.3
         ),
     ]
 
@@ -73,6 +74,47 @@ struct PreferenceLossTests {
         expectClose(
             (found.map(\.chosenGradient) + found.map(\.rejectedGradient)).map { $0 / 7 },
             try golden.doubles("ftx-0.1.gradients"), Alignment.tolerance)
+    }
+
+    @Test("a likelihood term divides by each answer's own length, whatever CPO's divides by")
+    func ownLength() throws {
+        let golden = try GoldenFile("alignment/preference.safetensors")
+        var settings = PreferenceSettings()
+        (settings.likelihood, settings.contrastiveLikelihood) = (0.7, 0)
+        let loss = PreferenceMethod.cpo.loss(settings)
+        #expect(loss.takesTokenMean)
+        let bare = CPOLoss(beta: settings.beta, likelihoodCoefficient: 0)
+        for pair in try pairs(golden, likelihoodLength: 99) {
+            let (found, base) = (loss.evaluated(pair), bare.evaluated(pair))
+            expectClose([found.loss - base.loss], [-0.7 * pair.chosen.mean], Alignment.tolerance)
+        }
+    }
+
+    @Test("a recipe's settings reach SimPO and the forms of CPO")
+    func settings() throws {
+        let golden = try GoldenFile("alignment/preference.safetensors")
+        var recipe = Recipe()
+        recipe.alignment.preferenceBeta = 2.5
+        recipe.alignment.simPOGamma = 1.4
+        recipe.alignment.labelSmoothing = 0.1
+        recipe.alignment.contrastiveLikelihood = 0.3
+        let all = try pairs(golden, likelihoodLength: 3)
+        func found(_ stage: Recipe.Stage, _ form: PreferenceMethod) -> [PairLoss] {
+            recipe.method.stage = stage
+            recipe.alignment.preferenceLoss = form
+            let loss = recipe.preferenceMethod.loss(PreferenceSettings(recipe))
+            return all.map { loss.evaluated($0) }
+        }
+        let simpo = SimPOLoss(beta: 2.5, gamma: 1.4, labelSmoothing: 0.1)
+        #expect(found(.simpo, .sigmoid) == all.map { simpo.evaluated($0) })
+        for (form, name) in [
+            (CPOLoss.Form.sigmoid, PreferenceMethod.sigmoid), (.sigmoid, .cpo), (.hinge, .hinge),
+            (.ipo, .ipo), (.simpo, .simpo),
+        ] {
+            let loss = CPOLoss(
+                beta: 2.5, form: form, likelihoodCoefficient: 0.3, labelSmoothing: 0.1, gamma: 1.4)
+            #expect(found(.cpo, name) == all.map { loss.evaluated($0) }, "\(form)")
+        }
     }
 
     @Test("ORPO's odds are those that trl logs")

@@ -11,8 +11,8 @@ import YuyanText
 @Suite("Runs that learn from judged answers")
 struct AlignmentRunTests {
     private let runs = AlignmentRuns()
-    private var folder: TemporaryFolder { runs.folder }
-    private var model: String { runs.model }
+    var folder: TemporaryFolder { runs.folder }
+    var model: String { runs.model }
 
     private func source(_ output: String, _ stage: String, _ flags: [String]) throws -> RecipeSource
     {
@@ -20,7 +20,7 @@ struct AlignmentRunTests {
     }
 
     @discardableResult
-    private func train(
+    func train(
         _ output: String, _ stage: String, _ flags: [String] = [], stopAfter polls: Int? = nil
     ) throws -> RunOutcome {
         try runs.train(output, stage, flags, stopAfter: polls)
@@ -30,7 +30,7 @@ struct AlignmentRunTests {
         runs.refusal(stage, flags)
     }
 
-    private func log(_ output: String) throws -> [[String: Double]] {
+    func log(_ output: String) throws -> [[String: Double]] {
         try folder.loggedNumbers(output)
     }
 

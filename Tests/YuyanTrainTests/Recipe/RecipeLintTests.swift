@@ -82,6 +82,7 @@ struct RecipeLintTests {
             "stage=orpo finetuning_type=full learning_rate=8e-6"),
         Example("simpo-beta", "stage=simpo pref_beta=0.5", "stage=simpo pref_beta=2"),
         Example("simpo-beta", "stage=dpo pref_loss=simpo", "stage=dpo pref_loss=sigmoid"),
+        Example("simpo-beta", "stage=cpo pref_loss=simpo", "stage=cpo pref_loss=simpo pref_beta=2"),
         Example(
             "ipo-beta", "stage=dpo pref_loss=ipo pref_beta=0.04",
             "stage=dpo pref_loss=ipo pref_beta=0.1"),
@@ -106,7 +107,15 @@ struct RecipeLintTests {
         Example(
             "group-scale", "stage=grpo reward_funcs=[format] num_generations=4",
             "stage=grpo reward_funcs=[{name:·format,·partial:·true}] num_generations=4"),
-        Example("length-bias", rl + "loss_type=grpo", rl + "loss_type=dr_grpo"),
+        Example(
+            "length-bias", rl + "loss_type=grpo", rl + "loss_type=dr_grpo scale_rewards=none"),
+        Example(
+            "half-dr-grpo", rl + "loss_type=dr_grpo", rl + "loss_type=dr_grpo scale_rewards=none"),
+        Example(
+            "k1-in-loss", rl + "beta=0.04 kl_estimator=k1",
+            rl + "beta=0.04 kl_estimator=k1 kl_in_reward"),
+        Example(
+            "k1-in-loss", rl + "beta=0.04 kl_estimator=k1", rl + "beta=0.04 kl_estimator=k2"),
         Example("cold-sampling", rl + "temperature=0.6", rl + "temperature=0.7"),
         Example(
             "cut-sampling", rl + "top_p=0.9 num_iterations=2", rl + "top_p=0.9"),

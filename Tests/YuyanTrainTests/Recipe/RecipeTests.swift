@@ -299,6 +299,7 @@ struct RecipeTests {
             let kinds = [
                 Recipe.keysByName[name] != nil, ForeignKeys.alias(name) != nil,
                 ForeignKeys.reasonToIgnore(name) != nil, ForeignKeys.missingFeature(name) != nil,
+                ForeignKeys.stageNames.contains(name),
             ]
             #expect(kinds.filter { $0 }.count == 1, "\(name): \(kinds)")
         }
@@ -335,12 +336,164 @@ struct RecipeTests {
             ("val_size: 2\neval_strategy: epoch\neval_steps: 2\n", ["eval_steps"]),
             ("lora_rank: 4\nwarmup_steps: 2\n", []),
             ("tools: [calculator]\ntool_faults: stop\n", ["tools", "tool_faults"]),
+            ("stage: dpo\npref_loss: hinge\ndpo_label_smoothing: 0.1\n", ["dpo_label_smoothing"]),
+            ("stage: dpo\npref_loss: ipo\ndpo_label_smoothing: 0.1\n", ["dpo_label_smoothing"]),
+            (
+                "stage: orpo\ndpo_label_smoothing: 0.1\nreference_cache: r\n",
+                ["dpo_label_smoothing", "reference_cache"]
+            ),
+            ("stage: simpo\ndpo_label_smoothing: 0.1\nsimpo_gamma: 1\n", []),
+            (
+                "stage: dpo\nsimpo_gamma: 1\ncpo_alpha: 0.5\nreference_cache: r\n",
+                ["simpo_gamma", "cpo_alpha"]
+            ),
+            ("stage: simpo\ncpo_alpha: 2\npref_loss: hinge\n", ["cpo_alpha", "pref_loss"]),
+            ("stage: dpo\npref_loss: cpo\nreference_cache: r\n", ["reference_cache"]),
+            (
+                "stage: cpo\npref_loss: hinge\ndpo_label_smoothing: 0.1\nsimpo_gamma: 1\n",
+                ["dpo_label_smoothing", "simpo_gamma"]
+            ),
+            ("stage: cpo\npref_loss: simpo\ncpo_alpha: 0.5\nsimpo_gamma: 1\n", []),
+            ("stage: kto\nreference_cache: r\n", []),
+            ("reference_cache: r\n", ["reference_cache"]),
+            (
+                "stage: rloo\nreward_funcs: [arithmetic]\n"
+                    + "importance_sampling_level: sequence\nloss_type: cispo\nepsilon: 0.1\n",
+                ["importance_sampling_level", "loss_type"]
+            ),
+            (
+                "stage: grpo\nreward_funcs: [arithmetic]\nkl_estimator: k1\n"
+                    + "kl_in_reward: true\n",
+                ["kl_estimator", "kl_in_reward"]
+            ),
+            (
+                "stage: grpo\nreward_funcs: [arithmetic]\nkl_estimator: k1\n"
+                    + "kl_in_reward: true\nbeta: 0.1\n", []
+            ),
+            (
+                "stage: grpo\nreward_funcs: [arithmetic]\nloss_type: cispo\nepsilon: 0.1\n"
+                    + "delta: 2\nepsilon_high: 4\n",
+                ["epsilon", "delta"]
+            ),
         ])
     func notesUnread(lines: String, keys: [String]) throws {
         let notes = try recipe(Self.least + lines).notes
         #expect(notes.count == keys.count, "\(notes)")
         for key in keys {
             #expect(notes.contains { $0.contains("'\(key)' has no effect: ") }, "\(notes)")
+        }
+    }
+
+    private static let drawn = "stage: ppo\nreward_funcs: [arithmetic]\n"
+
+    @Test("other tools' names set what they mean here")
+    func readsSynonyms() throws {
+        let ppo = try recipe(
+            Self.least + """
+                stage: ppo
+                reward_model_path: rm
+                max_new_tokens: 64
+                whiten_rewards: true
+                num_ppo_epochs: 2
+                cliprange: 0.1
+                init_kl_coef: 0.2
+                """)
+        #expect(ppo.notes.isEmpty, "\(ppo.notes)")
+        let a = ppo.recipe.alignment
+        #expect(a.rewardModel == "rm" && a.completionLength == 64 && a.whitensRewards)
+        #expect(a.ppoEpochs == 2 && a.epsilon == 0.1 && a.klCoefficient == 0.2)
+        let other = try recipe(
+            Self.least + Self.drawn + "response_length: 53\nepsilon_low: 0.3\n")
+        #expect(other.recipe.alignment.completionLength == 53 && other.notes.isEmpty)
+        #expect(other.recipe.alignment.epsilon == 0.3)
+
+        let dpo = try recipe(
+            Self.least + "stage: dpo\nmax_length: 512\nlabel_smoothing: 0.1\nloss_type: robust\n")
+        #expect(dpo.notes.isEmpty, "\(dpo.notes)")
+        #expect(dpo.recipe.data.cutoffLength == 512)
+        #expect(dpo.recipe.alignment.labelSmoothing == 0.1)
+        #expect(dpo.recipe.preferenceMethod == .robust)
+        let kto = try recipe(
+            Self.least + "stage: kto\ndesirable_weight: 1.5\nundesirable_weight: 0.5\n")
+        #expect(kto.recipe.alignment.desirableWeight == 1.5 && kto.notes.isEmpty)
+        #expect(kto.recipe.alignment.undesirableWeight == 0.5)
+        // Flags are read by the same names, and the stage may come last.
+        let flags = try recipe(
+            Self.least, flags: ["--max-new-tokens", "7", "reward_funcs=[arithmetic]", "stage=grpo"])
+        #expect(flags.recipe.alignment.completionLength == 7)
+    }
+
+    @Test(
+        "TRL's loss_type is the loss of the stage",
+        arguments: [
+            ("dpo", "hinge", PreferenceMethod.hinge), ("dpo", "[ipo]", .ipo),
+            ("cpo", "simpo", .simpo), ("cpo", "sigmoid", .sigmoid),
+        ])
+    func readsLossType(stage: String, text: String, expected: PreferenceMethod) throws {
+        let source = try recipe(Self.least + "stage: \(stage)\nloss_type: \(text)\n")
+        #expect(source.recipe.alignment.preferenceLoss == expected && source.notes.isEmpty)
+        #expect(source.recipe.alignment.lossType == Recipe().alignment.lossType)
+    }
+
+    @Test("a loss_type of policies stays one, and other losses of pairs are refused")
+    func otherLossTypes() throws {
+        let shared = try recipe(Self.least + "stage: dpo\nloss_type: dr_grpo\n")
+        #expect(shared.recipe.alignment.lossType == .drGRPO)
+        #expect(shared.notes.count == 1 && shared.notes[0].contains("'loss_type' has no effect"))
+        let kto = try recipe(Self.least + "stage: kto\nloss_type: kto\n")
+        #expect(kto.notes.count == 1 && kto.notes[0].contains("loss of stage kto"))
+        for (lines, reason) in [
+            ("stage: dpo\nloss_type: exo_pair\n", "'loss_type' is 'exo_pair', expected one of sig"),
+            ("stage: dpo\nloss_type: [sigmoid, sft]\n", "expected one of sigmoid"),
+            ("stage: cpo\npref_loss: robust\n", "sigmoid, hinge, ipo or simpo"),
+        ] {
+            #expect {
+                try recipe(Self.least + lines)
+            } throws: {
+                "\($0)".contains(reason)
+            }
+        }
+    }
+
+    @Test("scale_rewards takes TRL's truth values")
+    func readsScales() throws {
+        for (text, expected) in [
+            ("true", Recipe.RewardScale.group), ("false", .none), ("none", .none),
+            ("batch", .batch), ("group", .group),
+        ] {
+            let source = try recipe(
+                Self.least + "stage: grpo\nreward_funcs: [arithmetic]\nscale_rewards: \(text)\n")
+            #expect(source.recipe.alignment.rewardScale == expected, "\(text)")
+        }
+    }
+
+    @Test(
+        "names without meaning in a stage say why",
+        arguments: [
+            (drawn + "max_length: 9\n", "'max_length' is ignored: max_completion_length bounds"),
+            ("max_new_tokens: 9\n", "'max_new_tokens' is ignored: stage sft writes no answers"),
+            ("repetition_penalty: 1.2\n", "stage sft writes no answers"),
+            (drawn + "repetition_penalty: 1.0\n", "1 is no penalty"),
+            (drawn + "log_completions: true\n", "report_samples"),
+            (drawn + "do_sample: true\n", "draws them token by token"),
+            ("cutoff_len: 64\nmax_length: 9\n", "'max_length' is ignored: cutoff_len is set"),
+            (
+                "desirable_weight: 2\n",
+                "'desirable_weight' (kto_chosen_weight) has no effect: stage is sft"
+            ),
+        ])
+    func explains(lines: String, reason: String) throws {
+        let notes = try recipe(Self.least + lines).notes
+        #expect(notes.count == 1 && notes[0].contains(reason), "\(notes)")
+        #expect(!notes.contains { $0.contains("another command") })
+    }
+
+    @Test("a penalty of repeated tokens is refused where answers are drawn")
+    func refusesPenalty() {
+        #expect {
+            try recipe(Self.least + Self.drawn + "repetition_penalty: 1.1\n")
+        } throws: {
+            "\($0)".contains("'repetition_penalty' is '1.1'") && "\($0)".contains("not built in")
         }
     }
 

@@ -10,7 +10,9 @@ extension TemporaryFolder {
             for (key, value) in try JSONDocument(
                 bytes: Array(line.utf8), name: "metrics"
             ).root.entries ?? []
-            where !["tokens_per_second", "step_time"].contains(key) && !key.hasPrefix("memory") {
+            where !["tokens_per_second", "step_time", "eps"].contains(key)
+                && !key.hasPrefix("memory")
+            {
                 found[key] = value.double
             }
             return found

@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// What the passes of a step found, added up in the order of completions and tokens.
 ///
 /// A ratio counts as clipped where the clip takes its gradient away: below the range at a negative
@@ -18,8 +26,28 @@ package struct PolicyStatistics: Sendable, Hashable {
     private var highCount = 0
     private var divergenceSum = 0.0
     private var tokenCount = 0
+    /// Sums of the ratios less 1, of their squares, and of the squares of the ratios' logarithms.
+    private var excessSum = 0.0
+    private var squareSum = 0.0
+    private var logSquareSum = 0.0
 
     package init() {}
+
+    /// `val/ratio`: the mean ratio.
+    package var meanRatio: Double {
+        ratioCount == 0 ? 1 : 1 + excessSum / Double(ratioCount)
+    }
+    /// `val/ratio_var`: the variance of the ratios, with Bessel's correction; 0 of fewer than two.
+    package var ratioVariance: Double {
+        guard ratioCount > 1 else { return 0 }
+        let count = Double(ratioCount)
+        return max(0, squareSum - excessSum * excessSum / count) / (count - 1)
+    }
+    /// `policy/approxkl_avg`: mean of half the squared logarithm of a ratio, an estimate of the
+    /// divergence from the weights that wrote the answers.
+    package var policyChange: Double {
+        ratioCount == 0 ? 0 : logSquareSum / 2 / Double(ratioCount)
+    }
 
     /// `clip_ratio/low_mean`.
     package var lowShare: Double { share(lowCount) }
@@ -50,6 +78,11 @@ package struct PolicyStatistics: Sendable, Hashable {
         for (ratio, _) in ratios {
             smallestRatio = min(smallestRatio, ratio)
             largestRatio = max(largestRatio, ratio)
+            excessSum += ratio - 1
+            squareSum += (ratio - 1) * (ratio - 1)
+            // A ratio that is too small for a number is as far away as numbers go.
+            let logarithm = log(max(ratio, .leastNormalMagnitude))
+            logSquareSum += logarithm * logarithm
         }
     }
 

@@ -1,29 +1,38 @@
 /// Contrastive preference optimisation: DPO without a reference, plus the chosen's likelihood.
 ///
 /// Xu et al., "Contrastive Preference Optimization: Pushing the Boundaries of LLM Performance in
-/// Machine Translation", arXiv:2401.08417. As TRL's `CPOTrainer`: `ipo` takes means over tokens, the
-/// others sums.
+/// Machine Translation", arXiv:2401.08417. As TRL's `CPOTrainer`: `ipo` and `simpo` take means over
+/// tokens, the others sums; `simpo` with the likelihood is what its authors call CPO-SimPO.
 package struct CPOLoss: PreferenceLoss {
     /// TRL's `loss_type`.
-    package enum Form: String, Sendable, CaseIterable { case sigmoid, hinge, ipo }
+    package enum Form: String, Sendable, CaseIterable {
+        case sigmoid, hinge, ipo, simpo
+
+        /// Whether it reads the label smoothing.
+        package var isSmoothed: Bool { self == .sigmoid || self == .simpo }
+    }
 
     package let beta: Double
     package let form: Form
     /// `cpo_alpha`: weight of the chosen's negative log-likelihood.
     package let likelihoodCoefficient: Double
     package let labelSmoothing: Double
+    /// `simpo_gamma`, which only `simpo` reads.
+    package let gamma: Double
 
     package init(
         beta: Double, form: Form = .sigmoid, likelihoodCoefficient: Double = 1,
-        labelSmoothing: Double = 0
+        labelSmoothing: Double = 0, gamma: Double = 0.5
     ) {
         self.beta = beta
         self.form = form
         self.likelihoodCoefficient = likelihoodCoefficient
         self.labelSmoothing = labelSmoothing
+        self.gamma = gamma
     }
 
     package var needsReference: Bool { false }
+    package var takesTokenMean: Bool { true }
 
     package func evaluated(_ pair: PairScores) -> PairLoss {
         let loss =
@@ -36,8 +45,12 @@ package struct CPOLoss: PreferenceLoss {
             case .ipo:
                 MarginCurve.squared(target: 1 / (2 * beta))
                     .evaluated(meansOf: pair, scale: 1, beta: beta)
+            case .simpo:
+                SimPOLoss(beta: beta, gamma: gamma, labelSmoothing: labelSmoothing)
+                    .evaluated(pair)
             }
-        return loss.addingLikelihood(likelihoodCoefficient, of: pair)
+        return loss.addingLikelihood(
+            likelihoodCoefficient, of: pair, length: pair.likelihoodLength)
     }
 }
 

@@ -27,7 +27,7 @@ package struct ORPOLoss: PreferenceLoss {
             loss: -beta * logSigmoid(ratio), chosenGradient: slope * chosen.derivative,
             rejectedGradient: -slope * rejected.derivative,
             chosenReward: beta * pair.chosen.mean, rejectedReward: beta * pair.rejected.mean
-        ).addingLikelihood(1, of: pair)
+        ).addingLikelihood(1, of: pair, length: pair.likelihoodLength)
     }
 
     /// What TRL logs as `log_odds_chosen`; `log_odds_ratio` is its `logSigmoid`.

@@ -5,9 +5,16 @@
 package protocol PreferenceLoss: Sendable {
     /// Whether `PairScores` must hold the reference's sums.
     var needsReference: Bool { get }
+    /// Whether its likelihood is a mean over the tokens of a step, for which `PairScores` must hold the
+    /// `likelihoodLength`; otherwise it is the mean over pairs of each one's own mean.
+    var takesTokenMean: Bool { get }
 
     /// The loss of a pair and its derivatives.
     func evaluated(_ pair: PairScores) -> PairLoss
+}
+
+extension PreferenceLoss {
+    package var takesTokenMean: Bool { false }
 }
 
 /// The loss of a pair, and what training and logging need of it.
@@ -41,9 +48,13 @@ package struct PairLoss: Sendable, Hashable {
     package var isRanked: Bool { chosenReward > rejectedReward }
 
     /// Adds the negative log-likelihood of the chosen answer, times `coefficient`.
-    func addingLikelihood(_ coefficient: Double, of pair: PairScores) -> PairLoss {
+    ///
+    /// - Parameter length: What it is divided by; nothing: the answer's own number of tokens.
+    func addingLikelihood(
+        _ coefficient: Double, of pair: PairScores, length: Double?
+    ) -> PairLoss {
         guard coefficient != 0 else { return self }
-        let length = pair.likelihoodLength ?? Double(pair.chosen.tokenCount)
+        let length = length ?? Double(pair.chosen.tokenCount)
         var result = self
         result.likelihoodLoss = -pair.chosen.sum / length
         result.loss += coefficient * result.likelihoodLoss
@@ -52,7 +63,7 @@ package struct PairLoss: Sendable, Hashable {
     }
 }
 
-/// A preference loss plus the negative log-likelihood of chosen answers.
+/// A preference loss plus the negative log-likelihood of chosen answers, each by its own length.
 ///
 /// LLaMA-Factory's `pref_ftx`, TRL's former `rpo_alpha`: Pang et al., "Iterative Reasoning Preference
 /// Optimization", arXiv:2404.19733.
@@ -66,8 +77,9 @@ package struct LikelihoodTerm: PreferenceLoss {
     }
 
     package var needsReference: Bool { base.needsReference }
+    package var takesTokenMean: Bool { base.takesTokenMean }
 
     package func evaluated(_ pair: PairScores) -> PairLoss {
-        base.evaluated(pair).addingLikelihood(coefficient, of: pair)
+        base.evaluated(pair).addingLikelihood(coefficient, of: pair, length: nil)
     }
 }

@@ -2,6 +2,9 @@
 public enum PreferenceMethod: String, Sendable, CaseIterable {
     case sigmoid, robust, hinge, ipo, orpo, simpo, cpo
 
+    /// Whether it reads `dpo_label_smoothing`; `cpo` does where its form does.
+    package var isSmoothed: Bool { [.sigmoid, .robust, .simpo, .cpo].contains(self) }
+
     /// The loss with a recipe's settings.
     package func loss(_ settings: PreferenceSettings) -> any PreferenceLoss {
         let beta = settings.beta
@@ -13,11 +16,14 @@ public enum PreferenceMethod: String, Sendable, CaseIterable {
             case .hinge: HingeLoss(beta: beta)
             case .ipo: IPOLoss(beta: beta)
             case .orpo: ORPOLoss(beta: beta)
-            case .simpo: SimPOLoss(beta: beta, gamma: settings.gamma)
+            case .simpo:
+                SimPOLoss(
+                    beta: beta, gamma: settings.gamma, labelSmoothing: settings.labelSmoothing)
             case .cpo:
                 CPOLoss(
-                    beta: beta, likelihoodCoefficient: settings.contrastiveLikelihood,
-                    labelSmoothing: settings.labelSmoothing)
+                    beta: beta, form: settings.contrastiveForm,
+                    likelihoodCoefficient: settings.contrastiveLikelihood,
+                    labelSmoothing: settings.labelSmoothing, gamma: settings.gamma)
             }
         return settings.likelihood == 0
             ? loss : LikelihoodTerm(loss, coefficient: settings.likelihood)
@@ -36,6 +42,8 @@ package struct PreferenceSettings: Sendable, Hashable {
     package var gamma = 0.5
     /// `cpo_alpha`, by TRL's default.
     package var contrastiveLikelihood = 1.0
+    /// `pref_loss` of stage cpo.
+    package var contrastiveForm = CPOLoss.Form.sigmoid
 
     package init() {}
 }

@@ -33,7 +33,7 @@ package struct SequenceScore: Sendable, Hashable {
 package struct PairScores: Sendable, Hashable {
     package var chosen: SequenceScore
     package var rejected: SequenceScore
-    /// What the chosen answer's negative log-likelihood is divided by, in losses that add it.
+    /// What the chosen answer's negative log-likelihood is divided by, in losses that bring their own.
     ///
     /// Nothing: its own number of tokens, as LLaMA-Factory does. The mean number of tokens of a step's
     /// chosen answers makes the step's mean that over tokens which TRL takes.

@@ -2,7 +2,7 @@
 ///
 /// Meng, Xia and Chen, "SimPO: Simple Preference Optimization with a Reference-Free Reward",
 /// arXiv:2405.14734: `-log sigmoid(beta (mean chosen - mean rejected) - gamma)`. As TRL's `CPOTrainer`
-/// with `loss_type` simpo; its likelihood term is `LikelihoodTerm` (CPO-SimPO).
+/// with `loss_type` simpo and without its likelihood term (`CPOLoss` has it).
 package struct SimPOLoss: PreferenceLoss {
     package let beta: Double
     /// `simpo_gamma`: the margin of rewards that is asked for.

@@ -10,9 +10,7 @@ extension RecipeLint {
         LintRule(
             "lora-rate", "learning_rate finetuning_type",
             when: "an adapter is fine-tuned at a rate below 1e-5",
-            why:
-                "B starts at zero, and an adapter wants about ten times the rate of full fine-tuning "
-                + "(arXiv:2405.09673), so it stays where it is",
+            why: "B starts at zero, so at a rate made for whole weights it stays where it is",
             advice: "take 1e-4 to 3e-4"
         ) { $0.stage == .sft && $0.isLowRank && $0.isAdam && $0.rate < 1e-5 },
         LintRule(
@@ -48,8 +46,9 @@ extension RecipeLint {
             "bf16-rate", "pure_bf16 learning_rate",
             when: "weights without float32 masters are trained at a rate below 1e-5",
             why:
-                "most updates are far below the spacing of bfloat16 (arXiv:2010.06192): rounding at "
-                + "random is right in the mean only, and the noise outweighs the update",
+                "most updates are far below the spacing of bfloat16, where rounding to nearest cancels "
+                + "them (arXiv:2010.06192); rounding at random, as here, keeps them in the mean, but by "
+                + "our rule of thumb its noise outweighs updates as small as these",
             advice: "use bf16, which keeps masters"
         ) { $0.optimisation.pureBF16 && $0.rate < 1e-5 },
         LintRule(

@@ -34,7 +34,7 @@ extension RecipeLint {
                 + "(arXiv:2405.14734): below 1 the margin simpo_gamma is out of reach",
             advice: "take 2 to 2.5"
         ) { subject in
-            subject.isPair && subject.recipe.preferenceMethod == .simpo
+            subject.isPair && subject.recipe.comparesBySimPO
                 && subject.alignment.preferenceBeta < 1
         },
         LintRule(

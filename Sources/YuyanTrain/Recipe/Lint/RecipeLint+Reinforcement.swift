@@ -39,10 +39,33 @@ extension RecipeLint {
             why:
                 "a token of a long wrong answer costs less than one of a short wrong answer, so wrong "
                 + "answers grow (arXiv:2503.20783)",
-            advice: "take dapo or dr_grpo"
+            advice: "take dapo, or dr_grpo with scale_rewards: none"
         ) { subject in
             [.grpo, .reinforce].contains(subject.stage) && subject.alignment.lossType == .grpo
                 && subject.alignment.ratioLevel == .token
+        },
+        LintRule(
+            "half-dr-grpo", "scale_rewards loss_type",
+            when: "Dr. GRPO's loss meets rewards that are divided by their group's deviation",
+            why:
+                "Dr. GRPO takes both divisions away (arXiv:2503.20783): with this one left, questions "
+                + "that are nearly always or never solved weigh most",
+            advice: "take scale_rewards: none"
+        ) { subject in
+            subject.stage == .grpo && subject.alignment.lossType == .drGRPO
+                && subject.alignment.rewardScale == .group
+        },
+        LintRule(
+            "k1-in-loss", "kl_estimator kl_in_reward beta",
+            when: "the estimate k1 of the divergence is a term of the loss",
+            why:
+                "the mean of its gradient is zero where answers are the policy's own, so it holds the "
+                + "model nowhere and adds noise",
+            advice: "take k2, k3 or exact, or kl_in_reward: true"
+        ) { subject in
+            guard [.grpo, .rloo, .reinforce].contains(subject.stage) else { return false }
+            let loss = PolicyLoss(subject.recipe)
+            return loss.beta != 0 && loss.estimator == .k1
         },
         LintRule(
             "cold-sampling", "temperature",

@@ -25,8 +25,8 @@ extension RecipeLint {
                 "fewer than 1000 samples are shown more than 5 times, and no evaluation decides what "
                 + "is kept",
             why:
-                "they are learnt by heart; even in pretraining repeated data are worth little after "
-                + "four passes (arXiv:2305.16264)",
+                "they are learnt by heart; even in pretraining up to four passes are nearly as good as "
+                + "new data, and every further one is worth less (arXiv:2305.16264)",
             advice: "take 1 to 3 epochs, or load_best_model_at_end with val_size"
         ) { subject in
             guard let samples = subject.facts.samples, let epochs = subject.facts.epochs,
