@@ -134,6 +134,25 @@ struct LossTests {
         #expect(try found(19, 3) == expected)
     }
 
+    @Test("come with the means of their rows of logits, and are the same beside them")
+    func meanLogits() throws {
+        let this = try LossCase()
+        let logits = this.output(rows: 300).logits(this.x, 0..<this.x.rowCount, this.device)
+        let expected = (0..<this.x.rowCount).map { row in
+            logits.withRow(row) { Float($0.reduce(0) { $0 + Double($1) } / Double($0.count)) }
+        }
+        let plain = tokenLogProbabilities(
+            this.x, targets: this.targets, head: this.output(rows: 300), on: this.device)
+        for rows in [16, 300] {
+            var found: [Float] = []
+            let values = tokenLogProbabilities(
+                this.x, targets: this.targets, head: this.output(rows: rows), meanLogits: &found,
+                on: this.device)
+            expectClose(found, expected, Tolerance(absolute: 1e-6, relative: 1e-5))
+            #expect(values.values == plain.values)
+        }
+    }
+
     @Test("compute no gradient that nobody wants")
     func frozen() throws {
         let this = try LossCase()

@@ -147,13 +147,6 @@ extension WrittenAnswer {
     }
 }
 
-extension Recipe {
-    /// Whether the weights under adapters stay what they were.
-    fileprivate var keepsBase: Bool {
-        !method.stage.trains || (method.type == .lora && method.additionalTarget.isEmpty)
-    }
-}
-
 /// Scores answers by the recipe's rewards, and keeps what is logged of a step.
 final class RolloutScorer {
     private let tokenizer: Tokenizer

@@ -77,10 +77,7 @@ struct PreparedModel {
                     host: host, device: device, makeReader: makeReader)
             case .sample: preconditionFailure("stage sample trains nothing")
             }
-        if let start = recipe.model.startAdapter {
-            try model.checkAdapter(start)
-            try base.start(from: start)
-        }
+        if let start = recipe.model.startAdapter { try base.start(from: start) }
         return trainee
     }
 

@@ -62,7 +62,8 @@ struct RewardModelRunTests {
     func begins() throws {
         try runs.train("plain", "dpo")
         var found = try start("rm", "plain")
-        #expect(try #require(found.removeValue(forKey: Self.head)).allSatisfy { $0 == 0 })
+        let head = found.removeValue(forKey: Self.head)
+        #expect(try #require(head).allSatisfy { $0 == 0 })
         #expect(try found == tensors("plain"))
 
         try runs.train("judge", "rm")
