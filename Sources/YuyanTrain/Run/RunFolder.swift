@@ -214,7 +214,10 @@ package final class RunLock {
 
     deinit {
         if isHeld { removeTraces() }
-        if descriptor >= 0 { close(descriptor) }
+        guard descriptor >= 0 else { return }
+        // A program that is just being started still holds what this process had open.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
     }
 
     /// Removes what only this run made, if there is nothing else; a failure leaves a file of 0 bytes.

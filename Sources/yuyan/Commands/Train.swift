@@ -13,7 +13,7 @@ struct Train: ParsableCommand {
               yuyan train recipe.yaml --learning_rate 1e-4 --output_dir out/second
               yuyan train --model_name_or_path smollm2-135m --dataset chats.jsonl --output_dir out
               yuyan train recipe.yaml --dry-run
-              yuyan train recipe.yaml --do_train false --eval_dataset held-out.jsonl --output_dir out/eval
+              yuyan train recipe.yaml do_train=false --eval_dataset held-out.jsonl --output_dir out/eval
 
             A recipe is YAML or JSON with the keys of LLaMA-Factory's recipes; flags of the same names \
             win. --help-keys lists all keys with their defaults. The smallest recipe:

@@ -280,7 +280,7 @@ struct AlignmentRunTests {
         let own = try memory("[{name: judge, model: self, reason: 0}, \(program)]")
         #expect(own == JudgeModel.keyValueBytes)
         let size = try Checkpoint(path: judge.path).tensors.packedByteCount
-        #expect(other == own + size && size > 1 << 20)
+        #expect(other == own + size && size > 1 << 10)
         #expect(!folder.names.contains("touched") && !folder.names.contains("dry"))
         let broken = folder.file("broken.gguf", Array("no model".utf8))
         let unreadable = refusal(

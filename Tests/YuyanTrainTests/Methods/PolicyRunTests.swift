@@ -39,7 +39,10 @@ struct PolicyRunTests {
         let beta = 0.5
         try run.train(
             "run", stage,
-            ["--beta", "\(beta)", "--num_iterations", "2", "--max_steps", "3"] + flags)
+            [
+                "--beta", "\(beta)", "--num_iterations", "2", "--max_steps", "3",
+                "--max_completion_length", "2",
+            ] + flags)
         // Its answers are those of the third step, which the weights of the second wrote.
         let root = try JSONDocument(
             path: run.folder.path + "/run/checkpoint-3/policy_state.json"
