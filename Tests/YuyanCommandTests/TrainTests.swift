@@ -52,18 +52,51 @@ struct TrainTests {
         let whole = try Binary.run(arguments("whole"))
         try #require(whole.status == 0, "\(whole)")
         var random = SeededGenerator(seed: 11)
-        var kills = 0
-        for _ in 0..<200 {
-            let delay = Duration.milliseconds(Int.random(in: 5...250, using: &random))
+        // Kills before the first checkpoint only begin anew; later ones go on.
+        var lateKills = 0
+        for kill in 0..<200 {
+            // Longer and longer, so that a slow machine gets anywhere too.
+            let delay = Duration.milliseconds(Int.random(in: 5...250 + 5 * kill, using: &random))
             let result = try Binary.run(arguments("killed"), signal: (9, delay))
             if result.status == 0 { break }
             try #require(result.status == -9, "\(result)")
-            kills += 1
+            let names = itemNames(in: folder.path + "/killed")
+            if names.contains(where: { $0.hasPrefix("checkpoint-") }) { lateKills += 1 }
         }
         let last = try Binary.run(arguments("killed"))
         try #require(last.status == 0, "\(last)")
-        #expect(kills > 0)
+        #expect(lateKills > 0)
         try expectSame("whole", "killed")
+    }
+
+    @Test("what the program holds is predicted alike, whatever the optimiser has touched")
+    func predictsProgram() throws {
+        let made = try Binary.run(
+            arguments("made", ["--finetuning_type", "full", "--max_steps", "1"]))
+        try #require(made.status == 0, "\(made)")
+        let path = folder.path + "/made"
+        let width = try JSONDocument(path: path + "/config.json").root.int("intermediate_size")
+        let text = String(decoding: try bytes("made/config.json"), as: UTF8.self)
+        // Masters of six million weights are 24 MiB.
+        let wide = text.replacing(
+            "\"intermediate_size\": \(width)", with: "\"intermediate_size\": 32768")
+        try #require(wide != text)
+        _ = folder.file("made/config.json", Array(wide.utf8))
+        func memory(_ flags: [String]) throws -> JSONCursor {
+            let result = try Binary.run(
+                arguments(
+                    "dry",
+                    [
+                        "--model_name_or_path", path, "--finetuning_type", "full",
+                        "--train_from_scratch", "true", "--dry-run", "--json",
+                    ] + flags))
+            try #require(result.status == 0, "\(result)")
+            return try result.json().object("memory")
+        }
+        let (plain, masters) = (try memory([]), try memory(["--bf16", "true"]))
+        #expect(
+            try masters.int("optimiser") - plain.int("optimiser") > 12 << 20)
+        #expect(try abs(masters.int("program") - plain.int("program")) < 6 << 20)
     }
 
     private func reinforcementArguments(_ output: String, _ flags: [String]) -> [String] {

@@ -21,6 +21,8 @@ extension ModelMethod {
         base.diagnose(batch, tokensBefore: tokensBefore)
     }
 
+    func damagedWeight(near place: String) -> DamagedWeight? { base.damagedWeight(near: place) }
+
     /// A step's mean is over samples, by the weights of their data sets.
     func begin(step: Int, _ batches: [TrainingBatch]) throws -> Double {
         sampleWeight(of: batches)

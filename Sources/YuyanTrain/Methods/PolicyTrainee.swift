@@ -546,6 +546,12 @@ final class PolicyTrainee: ModelMethod {
 
     // MARK: - Evaluation
 
+    var evaluationNames: [String] {
+        ["reward"] + scorer.partNames.map { "rewards/\($0)/mean" }
+            + ["completions/mean_length", "completions/clipped_ratio"]
+            + (desk == nil ? [] : ["tools/call_frequency"])
+    }
+
     /// The mean reward of the likeliest answers; the loss is its negative.
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws {
         let samples = batch.samples.filter(\.isPrompt)

@@ -60,6 +60,11 @@ final class PreferenceTrainee: ModelMethod {
         }
     }
 
+    var evaluationNames: [String] {
+        let sides = ["rewards", "logps", "logits"].flatMap { ["\($0)/chosen", "\($0)/rejected"] }
+        return sides + ["rewards/accuracies", "rewards/margins", "nll_loss"]
+    }
+
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws {
         let pairs = Self.pairs(batch)
         let groups = pairs.map(\.group)

@@ -15,6 +15,8 @@ final class RewardTrainee: ModelMethod {
     private let seed: UInt64
     private let head: PackedMatrix
     private let padding: Int32?
+    /// Whether samples are answers with judged steps, not pairs.
+    private let judgesSteps: Bool
     /// Pairs of the validation set that is being evaluated.
     private var judged: [ScoredPair] = []
     /// Of the last evaluation; after `restore` of the last one before the weights were saved.
@@ -24,6 +26,7 @@ final class RewardTrainee: ModelMethod {
     init(_ base: ModelTrainee, recipe: Recipe, padding: Int32?, device: Device) {
         self.base = base
         self.padding = padding
+        judgesSteps = recipe.method.stage == .prm
         self.device = device
         loss = BradleyTerryLoss(centering: recipe.alignment.centering)
         seed = UInt64(recipe.run.seed)
@@ -56,6 +59,14 @@ final class RewardTrainee: ModelMethod {
             return [(scores, Tensor(slopes, shape: [slopes.count, 1]))]
         }
         noteExtremes(of: all, samples, &statistics)
+    }
+
+    var evaluationNames: [String] {
+        guard !judgesSteps else { return ["accuracy"] }
+        return [
+            "accuracy", "margin", "mean_reward", "min_reward", "max_reward", "calibration_error",
+            "length_correlation", "accuracy_longer", "accuracy_shorter",
+        ]
     }
 
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) {

@@ -321,6 +321,11 @@ final class RolloutScorer {
         tokenizer.decode(tokens.filter { !ends.contains($0) })
     }
 
+    /// Of all that may score an answer, in the order of the recipe.
+    var partNames: [String] {
+        (rewards?.functions.map(\.name) ?? []) + (rewardModel == nil ? [] : [Self.modelName])
+    }
+
     /// Notes a step's figures, under TRL's names.
     ///
     /// - Parameter advantages: Nil if nothing scores answers.
@@ -332,8 +337,7 @@ final class RolloutScorer {
                     ("frac_reward_zero_std", $0.uniformFraction),
                 ]
             } ?? []
-        let names = rewards?.functions.map(\.name) ?? []
-        for name in names + (rewardModel == nil ? [] : [Self.modelName]) {
+        for name in partNames {
             let values = Moments(
                 groups.flatMap(\.parts).compactMap { $0.first { $0.name == name }?.value })
             guard values.count > 0 else { continue }

@@ -61,6 +61,11 @@ final class UnpairedTrainee: ModelMethod {
         }
     }
 
+    var evaluationNames: [String] {
+        let sides = ["rewards", "logps", "logits"].flatMap { ["\($0)/chosen", "\($0)/rejected"] }
+        return sides + ["rewards/margins", "kl"]
+    }
+
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws {
         let answers = JudgedAnswer.all(of: batch)
         let loss = try loss(with: answers)

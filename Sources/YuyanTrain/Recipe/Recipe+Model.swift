@@ -78,7 +78,8 @@ extension Recipe {
                 + "f32 is the reference. The server's default too."),
         RecipeKey(
             "infer_dtype", \.model.savedType, .free,
-            "Format of a saved whole model's weights; auto is float32, or the masters' own."),
+            "Format of a saved whole model's weights; auto is float32, and bfloat16 where pure_bf16 "
+                + "trained all of them."),
         RecipeKey(
             "gradient_checkpointing", \.model.gradientCheckpointing, .free,
             "Compute layers again in the backward pass instead of keeping them: the same bits, less "

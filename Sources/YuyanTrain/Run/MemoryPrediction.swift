@@ -32,7 +32,7 @@ public struct MemoryPrediction: Sendable {
     ///   - longestPrompt: Tokens of a prompt that the model answers.
     ///   - samples: Bytes of the samples that are read ahead.
     ///   - judges: Bytes of the models that grade answers, loaded when they are first asked.
-    ///   - base: What the process holds before the first step; nil if the system does not tell.
+    ///   - base: What the process holds before the optimiser is made; nil if the system does not tell.
     init(
         decoder: Decoder, trainee: any Trainee, optimizer: Optimizer, recipe: Recipe, tokens: Int,
         longestPrompt: Int = 1, samples: Int = 0, checkpointing: Bool, judges: Int = 0, base: Int?
@@ -65,7 +65,7 @@ public struct MemoryPrediction: Sendable {
                 Self.rollouts(decoder, recipe: recipe, longestPrompt: max(1, longestPrompt)))
         }
         if judges > 0 { parts.append(Self.judges(judges)) }
-        // What is held already counts weights and adapter, and the optimiser's state once touched.
+        // What is held already counts weights, adapter and reward models.
         let rewardModels = trainee.rewardModelBytes
         if rewardModels > 0 { parts.append(Self.rewardModels(rewardModels)) }
         if let base {

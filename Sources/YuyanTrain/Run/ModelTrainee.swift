@@ -36,6 +36,8 @@ final class ModelTrainee: Trainee {
             statistics: &statistics, seed: UInt64(recipe.run.seed), on: device)
     }
 
+    var evaluationNames: [String] { ["mean_token_accuracy", "entropy"] }
+
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) {
         model.addLoss(of: TrainingTokens(batch, after: 0), statistics: &statistics, on: device)
     }
@@ -44,6 +46,10 @@ final class ModelTrainee: Trainee {
         model.fault(
             in: TrainingTokens(batch, after: tokensBefore), seed: UInt64(recipe.run.seed),
             on: device)
+    }
+
+    func damagedWeight(near place: String) -> DamagedWeight? {
+        model.damagedWeight(near: place, on: device)
     }
 
     func refresh() { model.parametersChanged(on: device) }

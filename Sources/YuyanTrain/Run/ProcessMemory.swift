@@ -23,6 +23,13 @@ package enum ProcessMemory {
         fclose(file)
     }
 
+    /// What this process could hold in all: what it holds of its own by now, and what is left. Pages of
+    /// mapped files count as left already.
+    package static var reachable: Int? {
+        guard let available else { return nil }
+        return available + (value("RssAnon", in: "/proc/self/status") ?? 0)
+    }
+
     private static func value(_ key: String, in path: String) -> Int? {
         guard let file = fopen(path, "r") else { return nil }
         defer { fclose(file) }

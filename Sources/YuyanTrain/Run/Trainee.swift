@@ -70,6 +70,10 @@ package protocol Trainee: AnyObject {
     /// - Throws: `Interruption` if somebody asked to stop meanwhile.
     func evaluate(_ batch: TrainingBatch, statistics: inout LossStatistics) throws
 
+    /// What an evaluation may log beside the loss, without `eval_`: what `evaluate` and
+    /// `concludeEvaluation` name.
+    var evaluationNames: [String] { get }
+
     /// Adds what is known of a validation set only once all of it was evaluated.
     func concludeEvaluation(statistics: inout LossStatistics)
 
@@ -78,6 +82,12 @@ package protocol Trainee: AnyObject {
 
     /// Finds the first operation of a micro-batch whose numbers are not finite; nil if all are.
     func diagnose(_ batch: TrainingBatch, tokensBefore: UInt64) -> NumericalFault?
+
+    /// Finds a weight with numbers that are not finite among those of a part of the model and those
+    /// that belong to no layer, trained and frozen.
+    ///
+    /// - Parameter place: As `NumericalFault` names it, such as `model.layers.3`.
+    func damagedWeight(near place: String) -> DamagedWeight?
 
     /// The trained numbers have changed: an update, or `restore`.
     func refresh()

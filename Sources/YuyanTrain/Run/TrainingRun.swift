@@ -52,11 +52,14 @@ public final class TrainingRun {
             stopSignal: stopSignal, observe: observe)
     }
 
-    /// - Parameter makeReader: How calls of tools are found in what the model writes.
+    /// - Parameters:
+    ///   - makeReader: How calls of tools are found in what the model writes.
+    ///   - reachable: Bytes that the process could hold, asked once the model is loaded.
     init(
         _ source: RecipeSource, modelPath: String, fetchedFolder: String? = nil,
         otherModelPath: @escaping @Sendable (String) throws -> String = { $0 },
         isDry: Bool = false, makeReader: @escaping TurnReaderMaker,
+        reachable: () -> Int? = { ProcessMemory.reachable },
         stopSignal: @escaping @Sendable () -> Int32? = { nil },
         observe: @escaping (RunEvent) -> Void
     ) throws {
@@ -85,11 +88,15 @@ public final class TrainingRun {
             vocabularySize: model.decoder.shape.vocabularySize, device: device,
             fetchedFolder: fetchedFolder)
         if let columns = data.survey?.tally.columns { try trainee.check(columns: columns) }
+        if recipe.evaluates(on: data.validation) {
+            try BestMetric(recipe.run).check(among: trainee.loggedNames(on: data.validation))
+        }
         plan = try data.plan(recipe)
+        // Before the optimiser: masters are touched as it is made, and its state is counted by itself.
+        let base = ProcessMemory.resident
         optimizer = try Optimizer(
             recipe, trainee.parameters,
             folder: isDry || !recipe.run.doesTrain ? nil : folder.path)
-        let base = ProcessMemory.resident
         let (checkpointing, memory) = Self.memory(
             recipe, model: model, trainee: trainee, data: data, optimizer: optimizer,
             judges: try trainee.predictedBytes(), base: base)
@@ -101,6 +108,9 @@ public final class TrainingRun {
             warnings: RecipeLint.warnings(
                 recipe, try data.facts(recipe, plan: plan, model: model)))
         for warning in summary.warnings { observe(.note("\(warning)")) }
+        if let note = memory.shortage(of: reachable(), recipe, checkpointing: checkpointing) {
+            observe(.note(note))
+        }
         RunEvent.notAsked(summary.notAsked).map(observe)
         guard isDry, let checkpoint = resumption.checkpoint, let saved = resumption.state else {
             return
@@ -270,7 +280,7 @@ public final class TrainingRun {
         if recipe.run.loadsBest, let best = state.best, best.isSaved, best.step != state.step {
             try trainee.restore(from: folder.place("checkpoint-\(best.step)"))
         }
-        try trainee.export(to: folder.path, as: recipe.model.savedType.elementType)
+        try trainee.export(to: folder.path, as: recipe.savedElementType)
         var samples: [ReportPage.Sample] = []
         if let answers {
             var after: [String] = []
@@ -452,10 +462,15 @@ extension RunOutcome {
     }
 }
 
-extension Recipe.SavedType {
-    var elementType: ElementType {
-        switch self {
-        case .auto, .float32: .f32
+extension Recipe {
+    /// The format of the result's weights.
+    ///
+    /// Without masters all weights of a full run are bfloat16 already, so nothing is lost by saving
+    /// them so; beside frozen ones that are kept as they were, float32 is what loses nothing.
+    var savedElementType: ElementType {
+        switch model.savedType {
+        case .auto: optimisation.pureBF16 && method.type == .full ? .bf16 : .f32
+        case .float32: .f32
         case .float16: .f16
         case .bfloat16: .bf16
         }

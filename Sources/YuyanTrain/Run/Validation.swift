@@ -11,19 +11,28 @@ package struct ValidationSet {
         self.name = name
         self.batches = batches
     }
+
+    /// What stands before the names of what is logged.
+    package var prefix: String { name.isEmpty ? "eval_" : "eval_\(name)_" }
+}
+
+extension Trainee {
+    /// All that evaluations on some sets may log, under the names of transformers and TRL.
+    func loggedNames(on sets: [ValidationSet]) -> [String] {
+        sets.flatMap { set in (["loss"] + evaluationNames).map { set.prefix + $0 } }
+    }
 }
 
 /// What an evaluation found.
 package struct ValidationResult: Sendable, Hashable {
-    /// Name of the set, empty for the only one.
-    package let name: String
+    /// `ValidationSet.prefix`.
+    package let prefix: String
     /// Over all tokens, in order, so that the cut into micro-batches changes no bit.
     package let total: LossStatistics
 
     /// Under the names of transformers and TRL.
     package var metrics: [(key: String, value: Double)] {
-        let prefix = name.isEmpty ? "eval_" : "eval_\(name)_"
-        return [(prefix + "loss", total.meanLoss)] + total.means.map { (prefix + $0.key, $0.value) }
+        [(prefix + "loss", total.meanLoss)] + total.means.map { (prefix + $0.key, $0.value) }
     }
 }
 
@@ -51,8 +60,30 @@ struct BestMetric: Sendable {
         isGreaterBetter = run.greaterIsBetter ?? !name.hasSuffix("loss")
     }
 
+    /// Refuses a name that no evaluation of a run will log.
+    ///
+    /// - Parameter names: What evaluations may log.
+    func check(among names: [String]) throws(RecipeError) {
+        guard names.contains(name) else { throw missing(among: names) }
+    }
+
+    /// Says what is logged instead.
+    func missing(among names: [String]) -> RecipeError {
+        .badValue(
+            place: "recipe", key: "metric_for_best_model", found: "'\(name)'",
+            expected: "one of " + names.joined(separator: ", "))
+    }
+
     func isBetter(_ value: Double, than best: Double?) -> Bool {
         guard let best else { return !value.isNaN }
         return isGreaterBetter ? value > best : value < best
+    }
+}
+
+extension Recipe {
+    /// Whether any evaluation comes, before, during or instead of the training.
+    func evaluates(on sets: [ValidationSet]) -> Bool {
+        let isAsked = !run.doesTrain || run.evaluatesOnStart || evaluationInterval != .no
+        return isAsked && !sets.isEmpty
     }
 }

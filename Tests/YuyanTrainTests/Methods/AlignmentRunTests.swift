@@ -55,6 +55,33 @@ struct AlignmentRunTests {
         #expect(try configuration.string("task_type") == (isScored ? "SEQ_CLS" : "CAUSAL_LM"))
     }
 
+    /// The names that `metric_for_best_model` may have.
+    private func evaluationNames(_ stage: String, _ flags: [String]) throws -> Set<String> {
+        do {
+            _ = try TrainingRun(
+                source("names", stage, flags + ["--metric_for_best_model", "foo"]),
+                modelPath: model, isDry: true, observe: { _ in })
+            return []
+        } catch RecipeError.badValue(_, "metric_for_best_model", "'eval_foo'", let expected) {
+            return Set(
+                expected.dropFirst("one of ".count).split(separator: ", ").map(String.init))
+        }
+    }
+
+    @Test(
+        "know before the first step all that evaluations will log",
+        arguments: [
+            "dpo", "orpo", "simpo", "cpo", "kto", "rm", "prm", "grpo", "rloo", "reinforce++", "ppo",
+        ])
+    func knowsMetrics(_ stage: String) throws {
+        let flags = ["--val_size", "4", "--max_steps", "1"]
+        try train(stage, stage, flags)
+        let logged = Set(try log(stage).flatMap(\.keys).filter { $0.hasPrefix("eval_") })
+        #expect(logged.contains("eval_loss"))
+        let known = try evaluationNames(stage, flags)
+        #expect(logged.isSubset(of: known), "\(logged.subtracting(known))")
+    }
+
     @Test("do not depend on the number of threads", arguments: ["dpo", "kto", "rm", "grpo", "ppo"])
     func threads(_ stage: String) throws {
         for threads in ["1", "2", "3"] { try train(threads, stage, ["--threads", threads]) }

@@ -23,7 +23,7 @@ struct TrainingRunTests {
     /// A run of the recipe's flags; `data.jsonl` is written unless flags name another file.
     private func run(
         _ output: String, _ flags: [String] = [], model: String? = nil, isDry: Bool = false,
-        notes: Notes = Notes()
+        notes: Notes = Notes(), reachable: () -> Int? = { ProcessMemory.reachable }
     ) throws -> TrainingRun {
         let data = flags.contains("--dataset") ? [] : ["--dataset", file("data.jsonl", rows(12))]
         let source = try RecipeSource(
@@ -35,9 +35,10 @@ struct TrainingRunTests {
                 "--report_to", "none",
             ] + data + flags)
         let path = model ?? self.model
-        return try TrainingRun(source, modelPath: path, isDry: isDry) { event in
-            if case .note(let line) = event { notes.lines.append(line) }
-        }
+        return try TrainingRun(
+            source, modelPath: path, isDry: isDry, makeReader: ServedTurnReader.init,
+            reachable: reachable,
+            observe: { event in if case .note(let line) = event { notes.lines.append(line) } })
     }
 
     private final class Notes {
@@ -408,5 +409,125 @@ struct TrainingRunTests {
         let parameter = try #require(tensor.parameter)
         #expect(try Optimizer(recipe, [parameter], folder: nil).arrays.isEmpty)
         #expect(try !Optimizer(recipe, [parameter], folder: folder.path).arrays.isEmpty)
+    }
+
+    @Test("a metric that no evaluation logs is refused before the first step, in a dry run too")
+    func refusesMetrics() throws {
+        let held = ["--val_size", "3"]
+        func refusal(_ flags: [String], isDry: Bool) -> String {
+            do {
+                _ = try run("metric", flags, isDry: isDry)
+                return ""
+            } catch {
+                return "\(error)"
+            }
+        }
+        for isDry in [true, false] {
+            let found = refusal(held + ["--metric_for_best_model", "foo"], isDry: isDry)
+            for part in [
+                "metric_for_best_model", "'eval_foo'",
+                "eval_loss, eval_mean_token_accuracy, eval_entropy",
+            ] { #expect(found.contains(part), "\(found)") }
+            for name in ["loss", "eval_entropy", "mean_token_accuracy"] {
+                #expect(refusal(held + ["--metric_for_best_model", name], isDry: isDry) == "")
+            }
+        }
+        // Nobody asks for it.
+        for flags in [[], held + ["--eval_strategy", "no"]] {
+            #expect(refusal(flags + ["--metric_for_best_model", "foo"], isDry: true) == "")
+        }
+    }
+
+    @Test("a run that will not fit is spoken of before it starts, with what helps")
+    func notesShortage() throws {
+        func note(_ flags: [String] = [], _ reachable: Int?) throws -> String? {
+            let notes = Notes()
+            let run = try run(
+                "memory", flags, isDry: true, notes: notes, reachable: { reachable })
+            let found = notes.lines.filter { $0.hasPrefix("memory: ") }
+            #expect(found.count < 2)
+            if let line = found.first {
+                #expect(line.contains("\(run.summary.memory.total.binarySize) are predicted"))
+            }
+            return found.first
+        }
+        let plain = try #require(
+            try note(["--disable_gradient_checkpointing", "true"], 1 << 10))
+        for part in [
+            "1.0 KiB are available", "quantization_bit: 4", "optim: paged_adamw_32bit",
+            "cutoff_len", "gradient_checkpointing: true",
+        ] { #expect(plain.contains(part), "\(plain)") }
+        let frugal = try #require(
+            try note(
+                ["--gradient_checkpointing", "true", "--optim", "paged_adamw_32bit"], 1 << 10))
+        #expect(!frugal.contains("optim:") && !frugal.contains("gradient_checkpointing"))
+        #expect(try note([], nil) == nil)
+        #expect(try note([], 1 << 60) == nil)
+    }
+
+    @Test("a full run without masters saves bfloat16, which loses nothing; others save float32")
+    func savesBFloat16() throws {
+        func types(_ output: String, _ flags: [String]) throws -> Set<ElementType> {
+            _ = try run(output, flags).train()
+            let file = try SafetensorsFile(path: "\(folder.path)/\(output)/model.safetensors")
+            return Set(file.tensors.map(\.elementType))
+        }
+        let flags = ["--finetuning_type", "full", "--pure_bf16", "true"]
+        #expect(try types("brief", flags) == [.bf16])
+        let configuration = try JSONDocument(path: folder.path + "/brief/config.json").root
+        let type = try configuration["dtype"]?.string ?? configuration.string("torch_dtype")
+        #expect(type == "bfloat16")
+        let saved = try SafetensorsFile(path: folder.path + "/brief/model.safetensors")
+        let last = try SafetensorsFile(
+            path: folder.path + "/brief/checkpoint-2/model.safetensors")
+        #expect(last.tensors.count == saved.tensors.count)
+        for entry in last.tensors {
+            #expect(entry.elementType == .f32)
+            let values = try Tensor(saved.tensor(entry.name)).values
+            #expect(try Tensor(entry).values == values, "\(entry.name)")
+        }
+        #expect(try types("long", flags + ["--infer_dtype", "float32"]) == [.f32])
+        #expect(try types("masters", ["--finetuning_type", "full", "--bf16", "true"]) == [.f32])
+        // Its frozen layers are as they came.
+        let freeze = [
+            "--finetuning_type", "freeze", "--freeze_trainable_layers", "1", "--pure_bf16", "true",
+        ]
+        #expect(try types("freeze", freeze) == [.f32])
+    }
+
+    @Test(
+        "a checkpoint's number that is not finite is named with its place",
+        arguments: [
+            ("model.layers.1.mlp.up_proj.weight", "lora"),
+            ("model.layers.1.mlp.up_proj.weight", "full"),
+            ("model.layers.0.input_layernorm.weight", "lora"),
+            ("lm_head.weight", "lora"), ("lm_head.weight", "full"),
+        ])
+    func namesDamage(_ name: String, _ method: String) throws {
+        _ = try run("made", ["--finetuning_type", "full"]).train()
+        let path = folder.path + "/made/model.safetensors"
+        let whole = try SafetensorsFile(path: path)
+        let isMatrix = try whole.tensor(name).shape.count == 2
+        let tensors = try whole.tensors.map { entry in
+            var values = try Tensor(entry).values
+            if entry.name == name {
+                values[isMatrix ? 3 * (entry.shape.last ?? 1) + 5 : 5] = .nan
+            }
+            return TensorSource(name: entry.name, shape: entry.shape, values: values)
+        }
+        try SafetensorsWriter().write(tensors, to: folder.path + "/damaged.safetensors")
+        _ = folder.file("made/model.safetensors", try folder.bytes("damaged.safetensors"))
+        do {
+            _ = try run(
+                "fails", ["--finetuning_type", method], model: folder.path + "/made"
+            ).train()
+            Issue.record("the damage was not found")
+        } catch {
+            let place = isMatrix ? "[3, 5]" : "[5]"
+            let found = "\(error)"
+            #expect(
+                found.contains("the checkpoint's '\(name)' holds nan at \(place)"), "\(found)")
+            #expect(found.contains("step 1: ") && !found.contains("learning rate"), "\(found)")
+        }
     }
 }
