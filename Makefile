@@ -12,7 +12,7 @@ CLIENTS ?= 64
 # so the packages are built once, in one folder, for `make build` and `make test`.
 # All tests at once would keep the two threads of a small machine so busy that a server's answer, or a
 # deadline, waits for minutes behind tests that compute; so only some are begun at a time.
-TESTABLE := YUYAN_TESTABLE=1 SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=4 $(SWIFT)
+TESTABLE := YUYAN_TESTABLE=1 SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=16 $(SWIFT)
 TEST := test $(CHECKED) --skip-build
 
 # Ends with one line if the program $1 is missing; $2 says where to get it.
