@@ -41,6 +41,21 @@ package struct DamagedWeight: Sendable, Equatable {
     }
 }
 
+extension Trainee {
+    /// Where a fault began, and what to do: other samples or rates mend no weight.
+    ///
+    /// - Parameters:
+    ///   - fault: Nil if the model's own operations gave none; the head's product is the loss's.
+    ///   - step: That is being taken; before the first nothing was updated.
+    func explanation(of fault: NumericalFault?, step: Int) -> String {
+        let place = fault?.place ?? "lm_head"
+        guard let weight = damagedWeight(near: place) else {
+            return fault?.description ?? "every operation of the model gave numbers"
+        }
+        return "\(place): \(weight.description(isUntouched: step == 1))"
+    }
+}
+
 extension TrainableModel {
     /// `Trainee.damagedWeight`, of the model and of the adapter that is trained.
     func damagedWeight(near place: String, on device: Device) -> DamagedWeight? {

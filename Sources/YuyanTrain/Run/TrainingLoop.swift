@@ -152,13 +152,13 @@ package final class TrainingLoop {
                     batch, normalizer: normalizer, tokensBefore: tokens, statistics: &total)
             } catch let fault as NumericalFault {
                 throw RunError.notFinite(
-                    step: step, what: "the loss", fault: explanation(of: fault, step: step))
+                    step: step, what: "the loss", fault: trainee.explanation(of: fault, step: step))
             }
             guard total.lossSum.isFinite else {
                 let fault = trainee.diagnose(batch, tokensBefore: tokens)
                 throw RunError.notFinite(
                     step: step, what: "the loss",
-                    fault: explanation(of: fault, step: step))
+                    fault: trainee.explanation(of: fault, step: step))
             }
             tokens += UInt64(trainee.tokenCount(of: batch))
         }
@@ -273,17 +273,6 @@ package final class TrainingLoop {
     private var lastRate = 0.0
     private var lastLoss = 0.0
 
-    /// Where a fault began, and what to do: other samples or rates mend no weight.
-    ///
-    /// - Parameter fault: Nil if the model's own operations gave none; the head's product is the loss's.
-    private func explanation(of fault: NumericalFault?, step: Int) -> String {
-        let place = fault?.place ?? "lm_head"
-        guard let weight = trainee.damagedWeight(near: place) else {
-            return fault?.description ?? "every operation of the model gave numbers"
-        }
-        return "\(place): \(weight.description(isUntouched: step == 1))"
-    }
-
     private func notFinite(
         step: Int, norm: GradientNorm, _ batches: [TrainingBatch]
     ) -> RunError {
@@ -291,7 +280,7 @@ package final class TrainingLoop {
         var fault = "no single operation gave it; the sum over the step did"
         for batch in batches {
             if let found = trainee.diagnose(batch, tokensBefore: tokens) {
-                fault = explanation(of: found, step: step)
+                fault = trainee.explanation(of: found, step: step)
                 break
             }
             tokens += UInt64(batch.tokenCount)

@@ -363,7 +363,7 @@ public final class TrainingRun {
 
     /// Runs one micro-batch forward and backward and says how long the run would take.
     ///
-    /// - Throws: `DataError`.
+    /// - Throws: `DataError`; `RunError` if the loss is not a number.
     public func timed() throws -> TimePrediction {
         guard recipe.run.doesTrain else { return try timedEvaluation() }
         let loader = try data.data.loader(.training)
@@ -381,8 +381,13 @@ public final class TrainingRun {
         for _ in 0..<2 {
             let start = clock.now
             let weight = try trainee.begin(step: 1, [batch])
-            try trainee.accumulate(
-                batch, normalizer: max(1, weight), tokensBefore: 0, statistics: &statistics)
+            do {
+                try trainee.accumulate(
+                    batch, normalizer: max(1, weight), tokensBefore: 0, statistics: &statistics)
+            } catch let fault as NumericalFault {
+                throw RunError.notFinite(
+                    step: 1, what: "the loss", fault: trainee.explanation(of: fault, step: 1))
+            }
             fastest = min(fastest, clock.now - start)
         }
         let rate = Double(batch.tokenCount) / max(fastest / .seconds(1), 1e-9)
